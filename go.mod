@@ -1,0 +1,3 @@
+module triplicate
+
+go 1.26.8
