@@ -1,0 +1,68 @@
+package activities
+
+import (
+	"context"
+	"errors"
+
+	"go.temporal.io/sdk/temporal"
+
+	"triplicate/internal/backup"
+)
+
+// Failure types that a workflow or the Web UI can tell apart.
+const (
+	TypeNotConfigured  = "NotConfigured"  // the name means nothing in this config
+	TypeNotFound       = "NotFound"       // the dataset or pool is gone
+	TypeDiverged       = "Diverged"       // source and replica share no base
+	TypeModified       = "Modified"       // the replica was written to
+	TypeKeyUnavailable = "KeyUnavailable" // encryption key not loaded
+	TypeNoSpace        = "NoSpace"        // pool full or quota reached
+	TypeReadOnlyPool   = "ReadOnlyPool"
+	TypeSuspended      = "Suspended"
+	TypePermission     = "Permission"
+	TypePartial        = "Partial" // a partial receive that is not ours to abort
+)
+
+// ErrNotConfigured: a workflow's input named something that the config does not
+// have. Inputs are names only; this is what a made-up one meets.
+var ErrNotConfigured = errors.New("not in the config")
+
+// permanent is the one table of what no retry can cure. A full pool is in it
+// because a retry within the night would only meet it again; the next night is
+// the retry.
+var permanent = []struct {
+	err  error
+	kind string
+}{
+	{ErrNotConfigured, TypeNotConfigured},
+	{backup.ErrDiverged, TypeDiverged},
+	{backup.ErrModified, TypeModified},
+	{backup.ErrKeyUnavailable, TypeKeyUnavailable},
+	{backup.ErrNoSpace, TypeNoSpace},
+	{backup.ErrReadOnlyPool, TypeReadOnlyPool},
+	{backup.ErrSuspended, TypeSuspended},
+	{backup.ErrPermission, TypePermission},
+	{backup.ErrPartial, TypePartial},
+	{backup.ErrNotFound, TypeNotFound},
+}
+
+// failure turns an error into what Temporal is told: permanent ones with their
+// type, everything else to be tried again. Text is bounded, because Temporal
+// cuts failures over 4 KB, and the end (the cause) is what matters.
+func failure(err error) error {
+	if err == nil || errors.Is(err, context.Canceled) {
+		return err
+	}
+	text := err.Error()
+	if len(text) > maxFailure {
+		text = text[:maxFailure/2] + " ... " + text[len(text)-maxFailure/2:]
+	}
+	for _, p := range permanent {
+		if errors.Is(err, p.err) {
+			return temporal.NewNonRetryableApplicationError(text, p.kind, nil)
+		}
+	}
+	return errors.New(text)
+}
+
+const maxFailure = 2000
