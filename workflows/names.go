@@ -1,0 +1,23 @@
+package workflows
+
+// Every ID and the task queue carry the configured host name, because several
+// hosts may share one cluster. These functions are the only places they are spelt.
+
+// TaskQueue is the queue that host's daemon serves.
+func TaskQueue(host string) string { return host }
+
+// NightlyID is the workflow ID, and the schedule ID, of host's nights. A schedule
+// appends its instant to the workflow ID.
+func NightlyID(host string) string { return host + "-nightly" }
+
+// HourlyID is the workflow ID, and the schedule ID, of host's hourly snapshots.
+func HourlyID(host string) string { return host + "-hourly" }
+
+// ReplicateID is fixed per replica: at most one run of it exists at a time.
+func ReplicateID(host, replica string) string { return host + "-replicate-" + replica }
+
+// PruneID is fixed per scope.
+func PruneID(host, scope string) string { return host + "-prune-" + scope }
+
+// ClaimID is fixed per night: whoever starts it first owns the night.
+func ClaimID(host, night string) string { return host + "-night-" + night }

@@ -1,0 +1,42 @@
+package workflows
+
+import (
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+)
+
+// Activities are named through nil pointers, so that renames are compiler-checked;
+// the worker registers the real ones.
+
+// quick is for steps of a few zfs commands. They heartbeat too, because after a
+// kill -9 the next try starts when the heartbeat is missed, not after the
+// start-to-close timeout. Twenty attempts outlast a reboot and an import.
+var quick = workflow.ActivityOptions{
+	StartToCloseTimeout: 15 * time.Minute,
+	HeartbeatTimeout:    30 * time.Second,
+	WaitForCancellation: true,
+	RetryPolicy: &temporal.RetryPolicy{
+		InitialInterval: 2 * time.Second, BackoffCoefficient: 2,
+		MaximumInterval: time.Minute, MaximumAttempts: 20,
+	},
+}
+
+// transfer is for streams. A first full send of a big pool takes days, but one
+// silent for half a minute is dead: progress is heartbeated every five seconds.
+var transfer = workflow.ActivityOptions{
+	StartToCloseTimeout: 7 * 24 * time.Hour,
+	HeartbeatTimeout:    30 * time.Second,
+	WaitForCancellation: true,
+	RetryPolicy: &temporal.RetryPolicy{
+		InitialInterval: 5 * time.Second, BackoffCoefficient: 2,
+		MaximumInterval: 5 * time.Minute, MaximumAttempts: 30,
+	},
+}
+
+// with gives an activity call its summary, which the Web UI shows as its name.
+func with(ctx workflow.Context, o workflow.ActivityOptions, summary string) workflow.Context {
+	o.Summary = summary
+	return workflow.WithActivityOptions(ctx, o)
+}

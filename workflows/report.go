@@ -1,0 +1,130 @@
+package workflows
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"triplicate/activities"
+	"triplicate/internal/backup"
+)
+
+// Report is what a run did. It is the result of a run that did not fail, and the
+// details of the failure of one that did.
+type Report struct {
+	Host     string         `json:"host"`
+	Workflow string         `json:"workflow"`
+	Run      string         `json:"run"`
+	Night    string         `json:"night,omitempty"`
+	Started  time.Time      `json:"started"`
+	Ended    time.Time      `json:"ended,omitzero"`
+	Outcome  backup.Outcome `json:"outcome,omitempty"`
+	Stages   []StageReport  `json:"stages"`
+	Notes    []string       `json:"notes,omitempty"`
+}
+
+// StageReport is one stage's part of a report.
+type StageReport struct {
+	Stage   string            `json:"stage"`
+	Outcome backup.Outcome    `json:"outcome,omitempty"` // empty: not there yet
+	Started time.Time         `json:"started,omitzero"`
+	Ended   time.Time         `json:"ended,omitzero"`
+	Summary string            `json:"summary,omitempty"`
+	Bytes   int64             `json:"bytes,omitempty"`
+	Items   []activities.Item `json:"items,omitempty"`
+}
+
+// maxItems bounds a stage's list: a report is read by people and must stay small.
+const maxItems = 600
+
+// maxDetail bounds one item's text, in bytes, so that 600 of them stay far below
+// Temporal's payload limit.
+const maxDetail = 300
+
+// add appends an item, cutting what is too long or too much.
+func (s *StageReport) add(items ...activities.Item) {
+	for _, it := range items {
+		if len(s.Items) >= maxItems {
+			return
+		}
+		if len(it.Detail) > maxDetail {
+			it.Detail = it.Detail[:maxDetail-4] + " ..."
+		}
+		s.Items = append(s.Items, it)
+	}
+}
+
+// settle gives a stage its outcome: the worst of its items, ok without any.
+func (s *StageReport) settle() {
+	if s.Outcome == "" {
+		s.Outcome = backup.OK
+	}
+	for _, it := range s.Items {
+		s.Outcome = backup.Worst(s.Outcome, it.Outcome)
+	}
+}
+
+// settle gives the report the worst outcome of its stages.
+func (r *Report) settle() {
+	r.Outcome = backup.OK
+	for _, s := range r.Stages {
+		r.Outcome = backup.Worst(r.Outcome, s.Outcome)
+	}
+}
+
+// Markdown is the report as the Web UI shows it under current details.
+func (r Report) Markdown() string {
+	var b strings.Builder
+	title := r.Workflow
+	if r.Night != "" {
+		title = "night of " + r.Night
+	}
+	fmt.Fprintf(&b, "### %s: %s (%s)\n\n", r.Host, title, r.Run)
+	for _, n := range r.Notes {
+		fmt.Fprintf(&b, "> %s\n\n", n)
+	}
+	for _, s := range r.Stages {
+		switch {
+		case s.Outcome != "":
+			fmt.Fprintf(&b, "- **%s**: %s", s.Stage, s.Outcome)
+		case !s.Started.IsZero():
+			fmt.Fprintf(&b, "- **%s**: running since %s", s.Stage, s.Started.UTC().Format("15:04:05 UTC"))
+		default:
+			fmt.Fprintf(&b, "- %s: waiting", s.Stage)
+		}
+		if s.Summary != "" {
+			fmt.Fprintf(&b, ", %s", s.Summary)
+		}
+		b.WriteString("\n")
+		for i, it := range s.Items {
+			if it.Outcome == backup.OK || i >= 20 {
+				continue
+			}
+			fmt.Fprintf(&b, "  - %s `%s`: %s\n", it.Outcome, it.Name, it.Detail)
+		}
+	}
+	return b.String()
+}
+
+// Diagnosis is one line on what went wrong and one on what to do, for the failure
+// that the Web UI shows in red.
+func (r Report) Diagnosis() string {
+	var bad []string
+	var first string
+	for _, s := range r.Stages {
+		for _, it := range s.Items {
+			if it.Outcome != backup.Failed {
+				continue
+			}
+			bad = append(bad, s.Stage+" "+it.Name)
+			if first == "" {
+				first = it.Detail
+			}
+		}
+	}
+	head := strings.Join(bad[:min(len(bad), 5)], ", ")
+	if len(bad) > 5 {
+		head += fmt.Sprintf(" and %d more", len(bad)-5)
+	}
+	return fmt.Sprintf("failed: %s: %s\nrun `triplicate status` for what is safe now; the other parts of the run went on", head, first)
+}

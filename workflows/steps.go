@@ -1,0 +1,151 @@
+package workflows
+
+import (
+	"errors"
+	"fmt"
+
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"triplicate/activities"
+	"triplicate/internal/backup"
+)
+
+// snapshots takes every set of the plan at its own time, each pool's with one
+// atomic command, all sets side by side: a hung pool does not keep another from
+// its snapshot.
+func (r *run) snapshots(ctx workflow.Context, s *StageReport) {
+	wg := workflow.NewWaitGroup(ctx)
+	taken := 0
+	for _, set := range r.plan.Groups {
+		wg.Add(1)
+		workflow.Go(ctx, func(ctx workflow.Context) {
+			defer wg.Done()
+			if err := r.wait(ctx, set.At, fmt.Sprintf("until %d datasets of %s are due", len(set.Datasets), set.Pool)); err != nil {
+				return
+			}
+			res, err := r.takeSnapshots(ctx, set)
+			taken += res.Taken
+			s.add(res.Items...)
+			if err != nil {
+				for _, d := range set.Datasets {
+					s.add(activities.Item{Name: d, Outcome: backup.Failed, Detail: reason(err)})
+				}
+			}
+			s.Summary = fmt.Sprintf("%d snapshots", taken)
+			r.show(ctx)
+		})
+	}
+	wg.Wait(ctx)
+}
+
+// takeSnapshots fixes the stamp in history, as the activity's input, before any
+// command runs.
+func (r *run) takeSnapshots(ctx workflow.Context, set activities.SnapshotSet) (res activities.TakeSnapshotsResult, err error) {
+	params := activities.TakeSnapshotsParams{
+		Pool: set.Pool, Datasets: set.Datasets, Run: r.mark,
+		Stamp: backup.StampFor(set.At, workflow.Now(ctx)),
+	}
+	summary := fmt.Sprintf("snapshot %d datasets of %s as %s", len(set.Datasets), set.Pool, params.Stamp)
+	err = workflow.ExecuteActivity(with(ctx, quick, summary), pools.TakeSnapshots, params).Get(ctx, &res)
+	return res, err
+}
+
+// replicate brings every replica up to date, each in a child with a fixed ID
+// that outlives the night if it must.
+func (r *run) replicate(ctx workflow.Context, s *StageReport) {
+	wg := workflow.NewWaitGroup(ctx)
+	datasets := 0
+	for _, name := range r.plan.Replicas {
+		wg.Add(1)
+		workflow.Go(ctx, func(ctx workflow.Context) {
+			defer wg.Done()
+			res, item := r.replica(ctx, name)
+			datasets += res.Datasets
+			s.Bytes += res.Bytes
+			s.add(item)
+			s.add(res.Items...)
+			s.Summary = fmt.Sprintf("%d datasets, %s", datasets, backup.Bytes(s.Bytes))
+			r.show(ctx)
+		})
+	}
+	wg.Wait(ctx)
+}
+
+// replica runs one replica's child and says what became of it.
+func (r *run) replica(ctx workflow.Context, name string) (ReplicateSummary, activities.Item) {
+	var res ReplicateSummary
+	child := workflow.ExecuteChildWorkflow(workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
+		WorkflowID:        ReplicateID(r.plan.Host, name),
+		ParentClosePolicy: enums.PARENT_CLOSE_POLICY_ABANDON, // a straggler does not hold the night up
+		StaticSummary:     "replicate " + name,
+		TypedSearchAttributes: temporal.NewSearchAttributes(
+			AttrHost.ValueSet(r.plan.Host), AttrReplica.ValueSet(name)),
+		WaitForCancellation: true,
+	}), Replicate, ReplicateParams{Replica: name, Host: r.plan.Host, Started: r.report.Started.Add(-backup.StampTolerance)})
+	err := child.Get(ctx, &res)
+	switch {
+	case err == nil:
+		item := activities.Item{Name: name, Outcome: res.Outcome, Detail: res.Detail, Bytes: res.Bytes}
+		return res, item
+	case temporal.IsWorkflowExecutionAlreadyStartedError(err):
+		return res, activities.Item{
+			Name: name, Outcome: backup.Warning,
+			Detail: "still running from an earlier run, which goes on (" + ReplicateID(r.plan.Host, name) + ")",
+		}
+	}
+	// A failed child carries its summary in the failure's details.
+	var app *temporal.ApplicationError
+	if errors.As(err, &app) && app.HasDetails() {
+		if app.Details(&res) == nil {
+			return res, activities.Item{Name: name, Outcome: backup.Failed, Detail: res.Detail, Bytes: res.Bytes}
+		}
+	}
+	return res, activities.Item{Name: name, Outcome: backup.Failed, Detail: reason(err)}
+}
+
+// prune destroys what the retention of scope's rows no longer keeps. It comes
+// after the copies that need the snapshots.
+func (r *run) prune(ctx workflow.Context, scope string) {
+	s := r.stageReport("prune")
+	s.Started = workflow.Now(ctx).UTC()
+	r.show(ctx)
+	var res activities.PruneResult
+	err := workflow.ExecuteChildWorkflow(workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
+		WorkflowID:            PruneID(r.plan.Host, scope),
+		ParentClosePolicy:     enums.PARENT_CLOSE_POLICY_ABANDON,
+		StaticSummary:         "prune " + scope + " datasets",
+		TypedSearchAttributes: temporal.NewSearchAttributes(AttrHost.ValueSet(r.plan.Host)),
+		WaitForCancellation:   true,
+	}), Prune, PruneParams{Scope: scope}).Get(ctx, &res)
+	switch {
+	case err == nil:
+		s.Summary = fmt.Sprintf("%d destroyed, %d kept on %d datasets", res.Destroyed, res.Kept, res.Datasets)
+		s.add(res.Items...)
+	case temporal.IsWorkflowExecutionAlreadyStartedError(err):
+		s.add(activities.Item{Name: scope, Outcome: backup.Skipped, Detail: "another prune of the same datasets is running"})
+	default:
+		s.add(activities.Item{Name: scope, Outcome: backup.Failed, Detail: reason(err)})
+	}
+	s.Ended = workflow.Now(ctx).UTC()
+	s.settle()
+	r.show(ctx)
+}
+
+// reason is the innermost text of a failure: what the command said, without
+// Temporal's wrapping.
+func reason(err error) string {
+	var app *temporal.ApplicationError
+	if errors.As(err, &app) {
+		return app.Message()
+	}
+	var timeout *temporal.TimeoutError
+	if errors.As(err, &timeout) {
+		return "gave up after its time was over: " + timeout.Error()
+	}
+	if temporal.IsCanceledError(err) {
+		return "cancelled"
+	}
+	return err.Error()
+}
