@@ -31,6 +31,7 @@ const (
 	PropSource = "triplicate:source" // on replicas: "<source dataset guid> <source dataset>"
 	PropRaw    = "triplicate:raw"    // on replicas: on or off, pinned at the first send
 	PropPolicy = "triplicate:policy" // on datasets: the acknowledged retention policy
+	PropMass   = "triplicate:mass"   // on datasets: the policy for which a mass destroy was acknowledged
 )
 
 // ClassPeriodic marks snapshots that the tiers of Keep decide on.

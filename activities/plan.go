@@ -1,0 +1,157 @@
+package activities
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"triplicate/internal/backup"
+)
+
+// BackfillAfter is how late a scheduled run may be and still count as its night.
+// It is the nightly schedule's catchup window: anything later was asked for by a
+// backfill, and nothing is back-dated.
+const BackfillAfter = 12 * time.Hour
+
+// ReadPlan resolves config and world into what a run will do. It changes nothing.
+func (a *Pools) ReadPlan(ctx context.Context, p ReadPlanParams) (Plan, error) {
+	defer beat(ctx, func() any { return nil })()
+	datasets, err := a.ZFS.Datasets(ctx, a.roots()...)
+	if err != nil {
+		return Plan{}, failure(fmt.Errorf("read the plan: %w", err))
+	}
+	cover := backup.Cover(a.Policy, datasets)
+	plan := Plan{Host: a.Policy.Host, Workflow: p.Workflow, Run: Manual}
+	for _, m := range cover.Missing {
+		plan.Notes = append(plan.Notes, m+" is in the config but not on this machine")
+	}
+	switch p.Workflow {
+	case PlanHourly:
+		a.planHourly(&plan, p, cover)
+	case PlanSnapshot:
+		plan.Groups = setsOf(cover.DueNow(), time.Time{})
+		plan.Stages = []StagePlan{{Stage: backup.StageSnapshot, Configured: len(plan.Groups) > 0}}
+	case PlanNightly:
+		a.planNightly(&plan, p, cover)
+	default:
+		return Plan{}, failure(fmt.Errorf("plan for %q: %w", p.Workflow, ErrNotConfigured))
+	}
+	return plan, nil
+}
+
+// roots are the pools that the policy names; nothing else is ever looked at.
+func (a *Pools) roots() []string {
+	var pools []string
+	add := func(name string) {
+		if pool := backup.PoolOf(name); pool != "" && !slices.Contains(pools, pool) {
+			pools = append(pools, pool)
+		}
+	}
+	for _, r := range a.Policy.Rows {
+		add(r.Dataset)
+	}
+	for _, r := range a.Policy.Replicas {
+		add(r.Source)
+		add(r.Target)
+	}
+	for _, o := range a.Policy.Offsite {
+		add(o.Pool)
+	}
+	return pools
+}
+
+func (a *Pools) planHourly(plan *Plan, p ReadPlanParams, cover backup.Coverage) {
+	var at time.Time
+	if !p.Scheduled.IsZero() {
+		// An hour that a trigger or a backfill names is not back-dated: the stamp
+		// rule takes the real instant when the named one is not near.
+		plan.Run, at = Scheduled, p.Scheduled
+	}
+	plan.Groups = setsOf(cover.DueHourly(), at)
+	plan.Stages = []StagePlan{{Stage: backup.StageSnapshot, Configured: len(plan.Groups) > 0}}
+}
+
+func (a *Pools) planNightly(plan *Plan, p ReadPlanParams, cover backup.Coverage) {
+	night, exact := backup.NightOf(a.Policy, p.Scheduled)
+	switch {
+	case p.Scheduled.IsZero() || !exact: // started by hand, or a schedule's trigger
+		night, _ = backup.NightOf(a.Policy, p.Started)
+	case p.Started.Sub(p.Scheduled) > BackfillAfter:
+		plan.Run = Backfill
+		plan.Notes = append(plan.Notes, fmt.Sprintf(
+			"backfill of the night of %s: nothing is back-dated, this run copies what is there now", night.Date))
+	default:
+		plan.Run = Scheduled
+	}
+	plan.Night = night.Date.String()
+	timed := plan.Run == Scheduled
+	a.nightGroups(plan, night, timed, cover)
+	for _, r := range a.Policy.Replicas {
+		plan.Replicas = append(plan.Replicas, r.Name)
+	}
+	for _, s := range backup.Stages() {
+		sp := StagePlan{Stage: s, Configured: s == backup.StageSnapshot && len(plan.Groups) > 0 ||
+			s == backup.StageReplicate && len(plan.Replicas) > 0}
+		if timed && sp.Configured {
+			sp.At, sp.LatestEnd = night.Stages[s], night.LatestEnd[s]
+		}
+		plan.Stages = append(plan.Stages, sp)
+	}
+}
+
+// nightGroups collects what a night snapshots: each daily row at its time, and
+// with the first of them the sources of every replica.
+func (a *Pools) nightGroups(plan *Plan, night backup.NightTimes, timed bool, cover backup.Coverage) {
+	var done []string
+	group := func(names []string, at time.Time) {
+		names = slices.DeleteFunc(names, func(n string) bool { return slices.Contains(done, n) })
+		done = append(done, names...)
+		if !timed {
+			at = time.Time{}
+		}
+		plan.Groups = append(plan.Groups, setsOf(names, at)...)
+	}
+	times := a.Policy.DailyTimes()
+	for i, t := range times {
+		names := cover.DueDaily(t)
+		if i == 0 {
+			names = append(names, a.sources(cover)...)
+		}
+		group(names, night.Snapshots[t])
+	}
+	if len(times) == 0 {
+		group(a.sources(cover), night.Start)
+	}
+	if !timed {
+		plan.Groups = setsOf(done, time.Time{}) // one command per pool
+	}
+}
+
+// sources lists the datasets that the replicas copy and that we snapshot.
+func (a *Pools) sources(cover backup.Coverage) []string {
+	var names []string
+	for _, r := range a.Policy.Replicas {
+		for _, d := range cover.Sources(r) {
+			if d.Snapshotted() {
+				names = append(names, d.Dataset.Name)
+			}
+		}
+	}
+	return names
+}
+
+// setsOf splits names by pool, keeping their order: one set is one command.
+func setsOf(names []string, at time.Time) []SnapshotSet {
+	var sets []SnapshotSet
+	for _, n := range names {
+		pool := backup.PoolOf(n)
+		i := slices.IndexFunc(sets, func(s SnapshotSet) bool { return s.Pool == pool })
+		if i < 0 {
+			i = len(sets)
+			sets = append(sets, SnapshotSet{Pool: pool, At: at})
+		}
+		sets[i].Datasets = append(sets[i].Datasets, n)
+	}
+	return sets
+}
