@@ -26,7 +26,10 @@ type Coverage struct {
 }
 
 // Cover finds for each dataset the row that covers it. A row covers the dataset
-// it names and everything below, as it is now; the most specific row wins.
+// it names and everything below, as it is now, so a dataset made a minute ago is
+// covered. The most specific row decides alone, its excludes included: an exclude
+// of a wider row does not reach into a narrower one, and what a narrow row leaves
+// out does not fall back to a wider one. A replica's row is only its Keep.
 func Cover(p Policy, datasets []Dataset) Coverage {
 	var c Coverage
 	present := map[string]bool{}
@@ -68,12 +71,34 @@ func cover(p Policy, d Dataset) Covered {
 	return c
 }
 
-// Uncovered lists the datasets under no row, without the ones that an exclude
-// names: those were meant.
+// Uncovered lists the datasets under no row and in no replica, pool roots and
+// containers in between included, without the ones that an exclude names: those
+// were meant.
 func (c Coverage) Uncovered() []string {
 	var names []string
 	for _, d := range c.Datasets {
 		if d.Row == nil && !d.Excluded && d.Replica == nil {
+			names = append(names, d.Dataset.Name)
+		}
+	}
+	return names
+}
+
+// Keep is the retention of the dataset's own or received snapshots. Where no row
+// says it, it is empty, and nothing is ever pruned.
+func (c Covered) Keep() Keep {
+	if c.Row == nil {
+		return Keep{}
+	}
+	return c.Row.Keep
+}
+
+// Unkept lists the datasets that get snapshots of ours, taken or received, but
+// have no tier to keep them by, so that they pile up: for check to complain of.
+func (c Coverage) Unkept() []string {
+	var names []string
+	for _, d := range c.Datasets {
+		if (d.Snapshotted() || d.Replica != nil) && d.Keep() == (Keep{}) {
 			names = append(names, d.Dataset.Name)
 		}
 	}
@@ -103,9 +128,10 @@ func (c Coverage) due(want func(Covered) bool) []string {
 	return names
 }
 
-// Sources lists the datasets that r copies, parents first. A night snapshots
-// those that are snapshotted at all, whatever their own row says, so that it has
-// a point of this night to copy even when the hourly schedule is paused.
+// Sources lists the datasets that r copies, parents first, since a receive needs
+// its parent: the whole subtree but for what an exclude names and what is itself
+// a replica. Those under no enabled row are in it, for the replica to report that
+// it has nothing of them to copy.
 func (c Coverage) Sources(r Replica) []Covered {
 	var out []Covered
 	for _, d := range c.Datasets {
@@ -113,8 +139,14 @@ func (c Coverage) Sources(r Replica) []Covered {
 			out = append(out, d)
 		}
 	}
-	slices.SortFunc(out, func(a, b Covered) int { return strings.Compare(a.Dataset.Name, b.Dataset.Name) })
+	slices.SortFunc(out, func(a, b Covered) int { return parentsFirst(a.Dataset.Name, b.Dataset.Name) })
 	return out
+}
+
+// parentsFirst orders names so that a dataset is followed by what lies below it:
+// plain string order would put tank-b between tank and tank/a.
+func parentsFirst(a, b string) int {
+	return slices.Compare(strings.Split(a, "/"), strings.Split(b, "/"))
 }
 
 // TargetOf is where r copies source to.

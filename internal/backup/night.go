@@ -31,6 +31,15 @@ func DateOf(t time.Time, zone *time.Location) Date {
 	return Date{y, m, d}
 }
 
+// ParseDate reads the form 2026-11-22.
+func ParseDate(s string) (Date, error) {
+	t, err := time.Parse(time.DateOnly, s)
+	if err != nil {
+		return Date{}, fmt.Errorf("date %q: want the form 2026-11-22", s)
+	}
+	return DateOf(t, time.UTC), nil
+}
+
 // String is 2026-11-22.
 func (d Date) String() string { return fmt.Sprintf("%04d-%02d-%02d", d.Year, int(d.Month), d.Day) }
 
@@ -39,41 +48,26 @@ func (d Date) Add(days int) Date {
 	return DateOf(time.Date(d.Year, d.Month, d.Day+days, 12, 0, 0, 0, time.UTC), time.UTC)
 }
 
-// InstantOn is the instant at which zone's clocks show t on d. Where they jump
-// over it (spring), it is the first instant after the gap; where they show it
-// twice (autumn), the first of the two. So every date has exactly one.
+// InstantOn is the instant, in UTC, at which zone's clocks show t on d. Where they
+// jump over it (spring), it is the first instant after the gap; where they show it
+// twice (autumn), the first of the two. So every date has exactly one, and a later
+// t never has an earlier instant. time.Date promises neither.
 func InstantOn(d Date, t TimeOfDay, zone *time.Location) time.Time {
 	wall := time.Date(d.Year, d.Month, d.Day, t.Hour, t.Minute, 0, 0, time.UTC)
-	// Offsets in force around that time. A day either side is more than any
-	// zone's jump.
-	_, before := wall.Add(-24 * time.Hour).In(zone).Zone()
-	_, after := wall.Add(24 * time.Hour).In(zone).Zone()
-	var hits []time.Time
-	for _, offset := range []int{before, after} {
-		at := wall.Add(-time.Duration(offset) * time.Second)
-		if got := at.In(zone); DateOf(got, zone) == d && got.Hour() == t.Hour && got.Minute() == t.Minute {
-			hits = append(hits, at)
+	// No zone is a day off UTC, so here its clocks have not yet come to t.
+	at := wall.Add(-24 * time.Hour)
+	for {
+		_, offset := at.In(zone).Zone()
+		_, end := at.In(zone).ZoneBounds()
+		x := wall.Add(-time.Duration(offset) * time.Second)
+		if x.Before(at) {
+			x = at // t lies in the gap that ends here
 		}
-	}
-	switch {
-	case len(hits) == 2 && hits[1].Before(hits[0]):
-		return hits[1]
-	case len(hits) > 0:
-		return hits[0]
-	}
-	// In a gap: the transition itself lies between the two readings.
-	lo := wall.Add(-time.Duration(max(before, after)) * time.Second)
-	hi := wall.Add(-time.Duration(min(before, after)) * time.Second)
-	_, base := lo.In(zone).Zone()
-	for hi.Sub(lo) > time.Second {
-		mid := lo.Add(hi.Sub(lo) / 2).Truncate(time.Second)
-		if _, o := mid.In(zone).Zone(); o == base {
-			lo = mid
-		} else {
-			hi = mid
+		if end.IsZero() || x.Before(end) {
+			return x.UTC()
 		}
+		at = end
 	}
-	return hi
 }
 
 // fromNoon orders times of day within a night, which runs from noon to noon:
@@ -84,9 +78,9 @@ func fromNoon(t TimeOfDay) int { return (t.Minutes() + 12*60) % (24 * 60) }
 type NightTimes struct {
 	Date      Date // of the night's morning
 	Start     time.Time
-	Snapshots map[TimeOfDay]time.Time // one for each daily row's time
-	Stages    map[Stage]time.Time     // when a stage may start
-	LatestEnd map[Stage]time.Time     // when the next stage starts all the same
+	Snapshots map[TimeOfDay]time.Time // one for each set of DueNightly
+	Stages    map[Stage]time.Time     // when a configured stage may start
+	LatestEnd map[Stage]time.Time     // when the next stage starts all the same; after Stages
 }
 
 // DailyTimes lists the times of the enabled daily rows, in the night's order.
@@ -123,6 +117,14 @@ func (p Policy) stageTimes() map[Stage]TimeOfDay {
 	for _, o := range p.Offsite {
 		earliest(StageOffsite, o.At)
 	}
+	if _, daily := at[StageSnapshot]; !daily && len(p.Replicas) > 0 {
+		// No daily row, but what replicas copy is snapshotted first: see DueNightly.
+		for _, s := range Stages() {
+			if t, ok := at[s]; ok {
+				earliest(StageSnapshot, t)
+			}
+		}
+	}
 	return at
 }
 
@@ -139,7 +141,12 @@ func (p Policy) NightStart() (TimeOfDay, bool) {
 	return start, found
 }
 
-// NightAt gives the instants of the night that ends on the morning of date.
+// NightAt gives the instants of the night that ends on the morning of date: times
+// from 12:00 on lie on the evening before. Times that daylight saving skips fall
+// together on the first instant after the gap.
+//
+// A latest end is the first time after its stage's start that the clocks show it,
+// so 15:00 for the offsite stage is the afternoon after the night.
 func NightAt(p Policy, date Date) NightTimes {
 	instant := func(t TimeOfDay) time.Time {
 		d := date
@@ -159,12 +166,26 @@ func NightAt(p Policy, date Date) NightTimes {
 		n.Stages[s] = instant(t)
 	}
 	for s, t := range p.LatestEnd {
-		n.LatestEnd[s] = instant(t)
+		if start, ok := n.Stages[s]; ok {
+			n.LatestEnd[s] = firstAfter(start, t, p.Zone)
+		}
 	}
 	if t, ok := p.NightStart(); ok {
 		n.Start = instant(t)
+		if len(n.Snapshots) == 0 && len(p.Replicas) > 0 {
+			n.Snapshots[t] = n.Start
+		}
 	}
 	return n
+}
+
+// firstAfter is the first instant after start at which zone's clocks show t.
+func firstAfter(start time.Time, t TimeOfDay, zone *time.Location) time.Time {
+	d := DateOf(start, zone)
+	if at := InstantOn(d, t, zone); at.After(start) {
+		return at
+	}
+	return InstantOn(d.Add(1), t, zone)
 }
 
 // NightOf is the night that an instant belongs to, and whether it is exactly
