@@ -1,7 +1,9 @@
 package backup
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -79,7 +81,8 @@ type candidate struct {
 // Decide applies a retention policy to one dataset. Tier n keeps the newest
 // candidate in each of the n latest calendar slots that have one; tiers are
 // independent; their union stays, and the newest, and all that is protected.
-// Empty slots do not count, so nothing expires because time passed.
+// Empty slots do not count, so nothing expires because time passed, and what
+// goes does not depend on when prune ran. Now only serves to notice a wrong clock.
 func Decide(in KeepInput) KeepResult {
 	var res KeepResult
 	var cands []candidate
@@ -93,10 +96,10 @@ func Decide(in KeepInput) KeepResult {
 		cands = append(cands, candidate{s, at})
 	}
 	slices.SortFunc(cands, func(a, b candidate) int { return ByCreateTXG(a.snap, b.snap) })
-	reasons := tierReasons(cands, in.Keep, in.Zone)
+	kept, lost := tierReasons(cands, in.Keep, in.Zone)
 	destroy := 0
 	for i, c := range cands {
-		why := reasons[i]
+		why := kept[i]
 		if i == len(cands)-1 {
 			why = append(why, "newest")
 		}
@@ -106,7 +109,7 @@ func Decide(in KeepInput) KeepResult {
 		d := Decision{Snapshot: c.snap, Keep: len(why) > 0, Reason: strings.Join(why, ", ")}
 		if !d.Keep {
 			destroy++
-			d.Reason = "in no slot of " + in.Keep.String()
+			d.Reason = strings.Join(lost[i], ", ")
 		}
 		res.Decisions = append(res.Decisions, d)
 	}
@@ -114,74 +117,103 @@ func Decide(in KeepInput) KeepResult {
 	return res
 }
 
-// refuse finds what forbids pruning at all.
+// refuse finds what forbids pruning at all. Where nothing would go there is
+// nothing to refuse.
 func refuse(in KeepInput, cands []candidate, destroy int) Refusal {
-	if len(cands) == 0 || destroy == 0 {
+	if destroy == 0 {
 		return RefuseNone
 	}
-	newest := cands[len(cands)-1].at
-	for _, c := range cands {
-		if c.at.After(in.Now.Add(SkewTolerance)) && c.at != newest {
-			return RefuseFuture
-		}
-	}
+	future := in.Now.Add(SkewTolerance)
 	switch {
 	case in.Keep == (Keep{}):
 		return RefuseNoKeep
-	case newest.After(in.Now.Add(SkewTolerance)):
+	case cands[len(cands)-1].at.After(future):
 		return RefuseClock
+	case slices.ContainsFunc(cands, func(c candidate) bool { return c.at.After(future) }):
+		return RefuseFuture
 	case !in.MassAcked && destroy > MassCount && destroy*100 > len(cands)*MassPercent:
 		return RefuseMass
 	}
 	return RefuseNone
 }
 
+// slot is a calendar slot: its start as a number that orders it among its tier's.
+// The offset tells apart the two hours that autumn's clocks both call 02.
+type slot struct {
+	start  int64
+	offset int
+}
+
 // tier is one line of Keep: how many slots, and which slot an instant is in.
 type tier struct {
-	name string
-	n    int
-	slot func(time.Time) string
+	name, unit string
+	n          int
+	slot       func(time.Time) slot
 }
 
 func (k Keep) tiers() []tier {
 	return []tier{
-		// The offset is part of the hour, so the 25-hour day has 25 slots.
-		{"hourly", k.Hourly, func(t time.Time) string { return t.Format("2006-01-02T15-0700") }},
-		{"daily", k.Daily, func(t time.Time) string { return t.Format("2006-01-02") }},
-		{"weekly", k.Weekly, func(t time.Time) string {
-			y, w := t.ISOWeek()
-			return fmt.Sprintf("%04d-W%02d", y, w)
+		{"hourly", "hour", k.Hourly, func(t time.Time) slot {
+			_, offset := t.Zone()
+			return slot{floor(t.Unix()+int64(offset), 3600)*3600 - int64(offset), offset}
 		}},
-		{"monthly", k.Monthly, func(t time.Time) string { return t.Format("2006-01") }},
-		{"yearly", k.Yearly, func(t time.Time) string { return t.Format("2006") }},
+		{"daily", "day", k.Daily, func(t time.Time) slot { return slot{start: dayNumber(t)} }},
+		// ISO weeks start on Monday; day 0, 1970-01-01, was a Thursday.
+		{"weekly", "week", k.Weekly, func(t time.Time) slot { return slot{start: floor(dayNumber(t)+3, 7)} }},
+		{"monthly", "month", k.Monthly, func(t time.Time) slot {
+			return slot{start: int64(t.Year())*12 + int64(t.Month())}
+		}},
+		{"yearly", "year", k.Yearly, func(t time.Time) slot { return slot{start: int64(t.Year())} }},
 	}
 }
 
+// dayNumber counts the calendar days since 1970-01-01 on the clocks of t's zone.
+func dayNumber(t time.Time) int64 {
+	_, offset := t.Zone()
+	return floor(t.Unix()+int64(offset), 24*3600)
+}
+
+// floor is a/b rounded down, also for a before 1970.
+func floor(a, b int64) int64 {
+	if a < 0 {
+		a -= b - 1
+	}
+	return a / b
+}
+
 // tierReasons says for each candidate, in createtxg order, which slots it stands
-// for.
-func tierReasons(cands []candidate, keep Keep, zone *time.Location) [][]string {
-	reasons := make([][]string, len(cands))
+// for, and why each other tier does not keep it. Which snapshot is the newest of
+// its slot is createtxg's word; which slots are the latest is the calendar's, so
+// that a snapshot stamped by a wrong clock does not push out a right one.
+func tierReasons(cands []candidate, keep Keep, zone *time.Location) (kept, lost [][]string) {
+	kept, lost = make([][]string, len(cands)), make([][]string, len(cands))
 	for _, t := range keep.tiers() {
 		if t.n == 0 {
 			continue
 		}
-		used := 0
-		seen := map[string]bool{}
-		for i := len(cands) - 1; i >= 0 && (t.n == All || used < t.n); i-- {
-			slot := t.slot(cands[i].at.In(zone))
-			if seen[slot] {
-				continue
+		newest := map[slot]int{}
+		for i, c := range cands {
+			newest[t.slot(c.at.In(zone))] = i // later ones replace earlier ones
+		}
+		latest := slices.SortedFunc(maps.Keys(newest), func(a, b slot) int {
+			return cmp.Or(cmp.Compare(b.start, a.start), cmp.Compare(b.offset, a.offset))
+		})
+		for i := range cands {
+			lost[i] = append(lost[i], "not the newest of its "+t.unit)
+		}
+		for rank, s := range latest {
+			i := newest[s]
+			switch {
+			case t.n == All:
+				kept[i] = append(kept[i], fmt.Sprintf("%s %d/all", t.name, rank+1))
+			case rank < t.n:
+				kept[i] = append(kept[i], fmt.Sprintf("%s %d/%d", t.name, rank+1, t.n))
+			default:
+				lost[i][len(lost[i])-1] = fmt.Sprintf("beyond %s %d", t.name, t.n)
 			}
-			seen[slot] = true
-			used++
-			of := fmt.Sprint(t.n)
-			if t.n == All {
-				of = "all"
-			}
-			reasons[i] = append(reasons[i], fmt.Sprintf("%s %d/%s", t.name, used, of))
 		}
 	}
-	return reasons
+	return kept, lost
 }
 
 // String is the policy in words, the same for the same policy: hourly 12, daily 14.

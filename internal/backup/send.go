@@ -2,6 +2,7 @@ package backup
 
 import (
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 )
@@ -83,8 +84,14 @@ func Newest(prefix string, snaps []Snapshot) (Snapshot, bool) {
 func SourceMark(source Dataset) string { return source.GUID.String() + " " + source.Name }
 
 // PlanSend decides how to bring a replica's dataset up to date. It matches by
-// GUID alone, never by name, and never overwrites: what does not fit is
-// ErrDiverged with the way out in its text.
+// GUID alone, never by name, and never overwrites: what does not fit is an error
+// whose text ends with the way out, for the operator to take.
+//
+//	ErrNotFound        the source has no snapshot of ours
+//	ErrDiverged        no common base, another source, another type, raw or not
+//	ErrExists          the snapshot's name is taken on the target
+//	ErrPartial         a partial receive that is not ours to discard
+//	ErrKeyUnavailable  the target needs its key to receive
 func PlanSend(in SendInput) (SendPlan, error) {
 	to, ok := Newest(in.Prefix, in.Snaps)
 	if !ok {
@@ -98,9 +105,16 @@ func PlanSend(in SendInput) (SendPlan, error) {
 	if err := samePair(in); err != nil {
 		return p, err
 	}
+	if !p.Raw && in.Target.Encrypted && !in.Target.KeyLoaded {
+		return p, fmt.Errorf("%s is encrypted and takes a plain stream: load its key (zfs load-key %s): %w",
+			in.Target.Name, in.Target.Name, ErrKeyUnavailable)
+	}
 	if in.Token != nil || in.TokenStale {
 		if resumed, ok := planResume(in, p); ok {
 			return resumed, nil
+		}
+		if err := mayAbort(in); err != nil {
+			return p, err
 		}
 		p.Abort = true
 		if len(in.Received) == 0 {
@@ -112,23 +126,93 @@ func PlanSend(in SendInput) (SendPlan, error) {
 	return planIncrement(in, p)
 }
 
-// samePair refuses a target that belongs to another source.
+// wayOut is the last sentence of a divergence: the old copy moves out of every
+// row's way (below a row it would be pruned like any dataset), with its history.
+func wayOut(target Dataset) string {
+	aside := PoolOf(target.Name) + "/diverged/" + path.Base(target.Name) + "-" + target.GUID.String()
+	return fmt.Sprintf("Keep the old copy under another name (zfs rename -p %s %s) and run again for a new full copy", target.Name, aside)
+}
+
+// samePair refuses a target that belongs to another source, or was begun in
+// another way: such a chain could only go on by force.
 func samePair(in SendInput) error {
-	mark, ok := in.Target.Properties[PropSource]
-	if !ok || !mark.Local() {
+	if in.Target.Type != in.Source.Type {
+		return fmt.Errorf("%s is a %s, but its source %s is a %s. %s: %w",
+			in.Target.Name, in.Target.Type, in.Source.Name, in.Source.Type, wayOut(*in.Target), ErrDiverged)
+	}
+	raw := in.Target.Properties[PropRaw]
+	if raw.Local() && raw.Value != onOff(in.Source.Encrypted) {
+		return fmt.Errorf("%s was first sent with raw=%s, but encryption of %s is %s now. %s: %w",
+			in.Target.Name, raw.Value, in.Source.Name, onOff(in.Source.Encrypted), wayOut(*in.Target), ErrDiverged)
+	}
+	if in.Source.Encrypted && !in.Target.Encrypted && len(in.Received) > 0 {
+		return fmt.Errorf("%s is not encrypted, but its source %s is. %s: %w",
+			in.Target.Name, in.Source.Name, wayOut(*in.Target), ErrDiverged)
+	}
+	mark := in.Target.Properties[PropSource]
+	if !mark.Local() {
 		return nil // an unmarked target is judged by its snapshots' GUIDs alone
 	}
 	guid, name, _ := strings.Cut(mark.Value, " ")
 	if guid == in.Source.GUID.String() {
 		return nil // the same dataset, perhaps renamed
 	}
-	return fmt.Errorf("%s is the replica of dataset %s (%s), but %s is now dataset %s: it was replaced. "+
-		"Keep the old copy under another name (zfs rename %s %s-old) and run again for a new full copy: %w",
-		in.Target.Name, guid, name, in.Source.Name, in.Source.GUID, in.Target.Name, in.Target.Name, ErrDiverged)
+	var accept string
+	if _, ok := CommonBase(in.Snaps, in.Marks, in.Received); ok {
+		// As after a restore of the source from this very replica.
+		accept = fmt.Sprintf("If it was restored from this replica, say so (zfs set %s='%s' %s). Otherwise: ",
+			PropSource, SourceMark(in.Source), in.Target.Name)
+	}
+	return fmt.Errorf("%s is the replica of dataset %s (%s), but %s is now dataset %s: it was replaced. %s%s: %w",
+		in.Target.Name, guid, name, in.Source.Name, in.Source.GUID, accept, wayOut(*in.Target), ErrDiverged)
 }
 
-// planResume continues a partial receive if what its token stands for is still
-// a snapshot of the source and starts where the target is.
+func onOff(b bool) string {
+	if b {
+		return "on"
+	}
+	return "off"
+}
+
+// mayAbort says whether the target's partial receive is ours to discard. With
+// snapshots on the target only what half arrived is lost; without any, the whole
+// dataset goes, so it must bear our mark of this source.
+func mayAbort(in SendInput) error {
+	mark := in.Target.Properties[PropSource]
+	guid, _, _ := strings.Cut(mark.Value, " ")
+	if mark.Local() && guid == in.Source.GUID.String() {
+		return nil
+	}
+	if _, ok := CommonBase(in.Snaps, in.Marks, in.Received); ok {
+		return nil // a replica of this source whose mark was lost in a crash
+	}
+	return fmt.Errorf("%s holds a partial receive that is not marked as ours. "+
+		"Look at it, then discard it by hand (zfs receive -A %s) and run again: %w",
+		in.Target.Name, in.Target.Name, ErrPartial)
+}
+
+// CommonBase is the newest snapshot on the target that the source still has as a
+// snapshot or a bookmark.
+func CommonBase(snaps []Snapshot, marks []Bookmark, received []Snapshot) (Snapshot, bool) {
+	known := map[GUID]bool{}
+	for _, s := range snaps {
+		known[s.GUID] = true
+	}
+	for _, b := range marks {
+		known[b.GUID] = true
+	}
+	var base Snapshot
+	for _, r := range received {
+		if known[r.GUID] && (base.GUID == 0 || ByCreateTXG(r, base) > 0) {
+			base = r
+		}
+	}
+	return base, base.GUID != 0
+}
+
+// planResume continues a partial receive if what its token stands for is still a
+// snapshot of the source, and its base is where the target is and on the source:
+// ZFS would finish whatever the token says, so the token is read, not trusted.
 func planResume(in SendInput, p SendPlan) (SendPlan, bool) {
 	t := in.Token
 	if t == nil || in.TokenStale || t.Raw != p.Raw {
@@ -138,10 +222,10 @@ func planResume(in SendInput, p SendPlan) (SendPlan, bool) {
 	if i < 0 {
 		return p, false
 	}
-	if len(in.Received) == 0 && t.FromGUID != 0 {
+	if base, ok := CommonBase(in.Snaps, in.Marks, in.Received); t.FromGUID != 0 && (!ok || base.GUID != t.FromGUID) {
 		return p, false
 	}
-	if n := len(in.Received); n > 0 && in.Received[n-1].GUID != t.FromGUID {
+	if len(in.Received) > 0 && slices.MaxFunc(in.Received, ByCreateTXG).GUID != t.FromGUID {
 		return p, false
 	}
 	p.Kind, p.To = SendResume, in.Snaps[i]
@@ -153,14 +237,19 @@ func planResume(in SendInput, p SendPlan) (SendPlan, bool) {
 // source's snapshots, else among its bookmarks.
 func planIncrement(in SendInput, p SendPlan) (SendPlan, error) {
 	if len(in.Received) == 0 {
-		return p, fmt.Errorf("%s exists and has no snapshot: it was not made by a replication. "+
-			"Rename it away (zfs rename %s %s-old) and run again: %w",
-			in.Target.Name, in.Target.Name, in.Target.Name, ErrDiverged)
+		return p, fmt.Errorf("%s exists and has no snapshot: it was not made by a replication. %s: %w",
+			in.Target.Name, wayOut(*in.Target), ErrDiverged)
 	}
 	last := slices.MaxFunc(in.Received, ByCreateTXG)
 	if last.GUID == p.To.GUID {
 		p.Kind, p.Reason = SendNothing, "the newest snapshot is there"
 		return p, nil
+	}
+	if i := slices.IndexFunc(in.Received, func(r Snapshot) bool { return r.Name == p.To.Name && r.GUID != p.To.GUID }); i >= 0 {
+		other := in.Received[i]
+		return p, fmt.Errorf("%s has guid %s, but %s has guid %s: same name, other snapshot. "+
+			"Rename the replica's (zfs rename %s %s-other) and run again: %w",
+			other, other.GUID, p.To, p.To.GUID, other, other, ErrExists)
 	}
 	p.Kind = SendIncremental
 	for i, s := range in.Snaps {
@@ -196,21 +285,25 @@ func (p SendPlan) baseTXG() uint64 {
 }
 
 // diverged says what stands in the way, and prints the way out; it is never taken
-// on a schedule.
+// on a schedule. Snapshots that somebody else made on the target since the base
+// count too: ZFS takes an increment over them only while not a byte was written,
+// and never a raw one.
 func diverged(in SendInput, last Snapshot) error {
-	for i := len(in.Received) - 1; i >= 0; i-- {
-		r := in.Received[i]
-		if !slices.ContainsFunc(in.Snaps, func(s Snapshot) bool { return s.GUID == r.GUID }) &&
-			!slices.ContainsFunc(in.Marks, func(b Bookmark) bool { return b.GUID == r.GUID }) {
-			continue
-		}
-		return fmt.Errorf("%s has snapshots newer than the last common one %s: the newest is %s, not one of the source's. "+
-			"If they are not needed, destroy them by hand (zfs destroy %s%%%s after looking at zfs list -t snapshot %s) and run again: %w",
-			in.Target.Name, r, last.Name, r.Dataset+"@"+in.Received[i+1].Name, last.Name, in.Target.Name, ErrDiverged)
+	base, ok := CommonBase(in.Snaps, in.Marks, in.Received)
+	if !ok {
+		return fmt.Errorf("%s and %s share no snapshot or bookmark. %s: %w",
+			in.Source.Name, in.Target.Name, wayOut(*in.Target), ErrDiverged)
 	}
-	return fmt.Errorf("%s and %s share no snapshot or bookmark. Keep the old copy under another name "+
-		"(zfs rename %s %s-old) and run again for a new full copy: %w",
-		in.Source.Name, in.Target.Name, in.Target.Name, in.Target.Name, ErrDiverged)
+	var newer []Snapshot
+	for _, r := range in.Received {
+		if ByCreateTXG(r, base) > 0 {
+			newer = append(newer, r)
+		}
+	}
+	first := slices.MinFunc(newer, ByCreateTXG)
+	return fmt.Errorf("%s has %d snapshots newer than the last common one %s, up to %s, that are not the source's. "+
+		"If they are not needed, look at what would go (zfs destroy -nv %s%%%s), destroy them by hand and run again; else: %s: %w",
+		in.Target.Name, len(newer), base, last.Name, first, last.Name, wayOut(*in.Target), ErrDiverged)
 }
 
 // Adoptable says whether a snapshot on a replica came from this source: its GUID
@@ -234,26 +327,23 @@ func StaleBookmarks(prefix, replica string, marks []Bookmark, keep ...GUID) []Bo
 
 // SourceProtected are the source's snapshots that prune must leave, with the
 // reason: the newest point while the target does not have it, what a partial
-// receive stands for, and the base while no bookmark keeps it.
+// receive stands for, and the base while no bookmark keeps it. Points in between
+// that were never copied may go.
 func SourceProtected(prefix string, r Replica, snaps []Snapshot, marks []Bookmark, received []Snapshot, token *Token) map[GUID]string {
 	keep := map[GUID]string{}
-	if len(received) > 0 {
-		last := slices.MaxFunc(received, ByCreateTXG)
-		marked := slices.ContainsFunc(marks, func(b Bookmark) bool { return b.GUID == last.GUID })
-		if !marked {
-			keep[last.GUID] = "base of replica " + r.Name
-		}
-		if newest, ok := Newest(prefix, snaps); ok && newest.GUID != last.GUID {
-			keep[newest.GUID] = "not yet on replica " + r.Name
-		}
-	} else if newest, ok := Newest(prefix, snaps); ok {
-		keep[newest.GUID] = "not yet on replica " + r.Name
-	}
 	if token != nil {
 		keep[token.ToGUID] = "half received by replica " + r.Name
 		if token.FromGUID != 0 {
 			keep[token.FromGUID] = "base of what replica " + r.Name + " half received"
 		}
+	}
+	newest, ok := Newest(prefix, snaps)
+	if ok && !slices.ContainsFunc(received, func(x Snapshot) bool { return x.GUID == newest.GUID }) {
+		keep[newest.GUID] = "not yet on replica " + r.Name
+	}
+	if base, ok := CommonBase(snaps, marks, received); ok &&
+		!slices.ContainsFunc(marks, func(b Bookmark) bool { return b.GUID == base.GUID }) {
+		keep[base.GUID] = "base of replica " + r.Name + ", not yet bookmarked"
 	}
 	return keep
 }

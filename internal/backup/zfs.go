@@ -138,7 +138,6 @@ type Token struct {
 // Pool is a pool's state. Sizes are bytes.
 type Pool struct {
 	Name     string `json:"name"`
-	GUID     GUID   `json:"guid"`
 	Health   string `json:"health"` // ONLINE, DEGRADED, SUSPENDED ...
 	ReadOnly bool   `json:"readOnly"`
 	Size     int64  `json:"size"`
