@@ -109,7 +109,7 @@ func Decide(in KeepInput) KeepResult {
 		d := Decision{Snapshot: c.snap, Keep: len(why) > 0, Reason: strings.Join(why, ", ")}
 		if !d.Keep {
 			destroy++
-			d.Reason = strings.Join(lost[i], ", ")
+			d.Reason = cmp.Or(strings.Join(lost[i], ", "), "the policy keeps nothing")
 		}
 		res.Decisions = append(res.Decisions, d)
 	}
@@ -204,7 +204,7 @@ func tierReasons(cands []candidate, keep Keep, zone *time.Location) (kept, lost 
 		for rank, s := range latest {
 			i := newest[s]
 			switch {
-			case t.n == All:
+			case t.n < 0: // All
 				kept[i] = append(kept[i], fmt.Sprintf("%s %d/all", t.name, rank+1))
 			case rank < t.n:
 				kept[i] = append(kept[i], fmt.Sprintf("%s %d/%d", t.name, rank+1, t.n))
