@@ -29,6 +29,9 @@ func (d *decoder) fail(path string, f fault) {
 		return
 	}
 	d.bad[path] = true
+	if f.secret {
+		d.src.masks = append(d.src.masks, d.where(path))
+	}
 	d.src.add(d.where(path), f)
 }
 

@@ -108,20 +108,26 @@ func checkPath(text string) *fault {
 }
 
 func checkURL(text string) *fault {
+	if strings.Contains(text, "@") {
+		return userInAddress()
+	}
 	u, err := url.Parse(text)
 	switch {
 	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
 		return &fault{message: fmt.Sprintf("%q is not an https address", shorten(text)), fix: "Write https://host:port."}
-	case u.User != nil:
-		return &fault{message: "the address holds a user or password", fix: "Leave it out: secrets are read from files."}
 	case u.RawQuery != "" || u.Fragment != "" || strings.Trim(u.Path, "/") != "":
-		return &fault{message: fmt.Sprintf("%q is more than a server's address", shorten(text)), mean: u.Scheme + "://" + u.Host,
+		return &fault{message: "this is more than a server's address", mean: u.Scheme + "://" + u.Host,
 			fix: "Leave out what follows the port."}
 	case u.Scheme == "http" && !loopback(u.Hostname()):
 		return &fault{message: fmt.Sprintf("%q would send secrets in the clear", shorten(text)), mean: "https://" + u.Host,
 			fix: "Use https; http is for a server on this machine only."}
 	}
 	return nil
+}
+
+// userInAddress does not quote the address: it may hold a password.
+func userInAddress() *fault {
+	return &fault{message: "the address holds a user or password", fix: "Leave it out: secrets are read from files.", secret: true}
 }
 
 func checkKeyPrefix(text string) *fault {
@@ -157,16 +163,19 @@ func checkAddress(text string) *fault {
 	if text == "" {
 		return nil
 	}
+	if strings.Contains(text, "@") {
+		return userInAddress()
+	}
 	host, port, err := net.SplitHostPort(text)
 	n, perr := strconv.ParseUint(port, 10, 16)
-	if err == nil && perr == nil && n > 0 && host != "" && !strings.ContainsAny(host, "/@ ") {
+	if err == nil && perr == nil && n > 0 && host != "" && !strings.ContainsAny(host, "/ ") {
 		return nil
 	}
 	f := &fault{message: fmt.Sprintf("%q is not host:port", shorten(text)),
 		fix: "Write the server's host:port, or nothing in quotes to run one inside the daemon."}
 	if u, err := url.Parse(text); err == nil && u.Port() != "" && u.Hostname() != "" {
 		f.mean = u.Host
-	} else if !strings.ContainsAny(text, ":/@ ") {
+	} else if !strings.ContainsAny(text, ":/ ") {
 		f.mean = text + ":7233"
 	}
 	return f

@@ -45,7 +45,10 @@ func (e *Error) Error() string {
 type place struct{ line, column, width int }
 
 // fault is what is wrong with a value, before its place is known.
-type fault struct{ message, mean, fix string }
+type fault struct {
+	message, mean, fix string
+	secret             bool // the value may hold one: mask it in excerpts
+}
 
 // add notes a problem.
 func (s *source) add(at place, f fault) {
@@ -94,6 +97,9 @@ func (s *source) excerpt(at place) (text string, width int) {
 var secretish = regexp.MustCompile(
 	`(?i)(?:token|secret|passw[a-z]*|credentials|[a-z_-]*key)["']?\s*[:=]\s*([^\s{\[#][^,}#]*)`)
 
+// userPart finds the user and password of an address.
+var userPart = regexp.MustCompile(`://([^/\s]+)@`)
+
 // shown is a line as it may be printed: no control characters, no secrets.
 func (s *source) shown(line int) []rune {
 	if line > len(s.lines) {
@@ -113,7 +119,8 @@ func (s *source) shown(line int) []rune {
 		}
 	}
 	plain := string(text)
-	for _, m := range secretish.FindAllStringSubmatchIndex(plain, -1) {
+	found := secretish.FindAllStringSubmatchIndex(plain, -1)
+	for _, m := range append(found, userPart.FindAllStringSubmatchIndex(plain, -1)...) {
 		from := len([]rune(plain[:m[2]]))
 		mask(text, from, from+len([]rune(strings.TrimRight(plain[m[2]:m[3]], " "))))
 	}

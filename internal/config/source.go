@@ -12,9 +12,13 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// maxSize is far above any real config, and low enough that the recursive parser
-// cannot run out of stack, which Go cannot recover from.
-const maxSize = 128 << 10
+// The parser recurses and copies the path of every node, so its time and memory
+// grow with the square of size and depth: 128 KiB of "[" took minutes and
+// gigabytes. A config of 500 rows has 50 KiB and a depth of 5.
+const (
+	maxSize  = 64 << 10
+	maxDepth = 64
+)
 
 // source is the text of a config and what was found wrong with it.
 type source struct {
@@ -62,10 +66,32 @@ func (s *source) clean() bool {
 	return len(s.problems) == 0
 }
 
+// shallow refuses absurd nesting before the parser sees it. It counts brackets in
+// text and comments too, which no real file has 64 unclosed of.
+func (s *source) shallow() bool {
+	open := 0
+	for i, line := range s.lines {
+		head := len(line) - len(strings.TrimLeft(line, " -?"))
+		for column, r := range []rune(line) {
+			switch r {
+			case '[', '{':
+				open++
+			case ']', '}':
+				open = max(0, open-1)
+			}
+			if open > maxDepth || head > 4*maxDepth {
+				s.add(place{i + 1, column + 1, 1}, fault{message: "nested too deeply", fix: "Begin again from triplicate.example.yaml."})
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // parse is the file's one mapping; nil with a problem noted if there is none.
 func (d *decoder) parse() ast.Node {
 	s := d.src
-	if !s.clean() {
+	if !s.clean() || !s.shallow() {
 		return nil
 	}
 	file, err := parseYAML(s.text)
