@@ -22,7 +22,10 @@ func FuzzLoad(f *testing.F) {
 	}
 	f.Add(base)
 	f.Fuzz(func(t *testing.T, text string) {
+		// The fuzzer itself waits for ever.
+		hung := time.AfterFunc(20*time.Second, func() { panic("load hangs on:\n" + text) })
 		c, err := Load(strings.NewReader(text), "fuzz.yaml")
+		hung.Stop()
 		var wrong *Error
 		if errors.As(err, &wrong) {
 			lines := strings.Split(text, "\n")
