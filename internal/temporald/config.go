@@ -1,7 +1,8 @@
 package temporald
 
 import (
-	"fmt"
+	"net"
+	"strconv"
 	"time"
 
 	"go.temporal.io/server/common/cluster"
@@ -12,12 +13,12 @@ import (
 )
 
 const (
-	host        = "127.0.0.1"
+	loopback    = "127.0.0.1"
 	clusterName = "triplicate" // tells our server from another on the same port
 	storeName   = "sqlite"
 )
 
-func loopback(port int) string { return fmt.Sprintf("%s:%d", host, port) }
+func (c Config) addr(port int) string { return net.JoinHostPort(c.Listen, strconv.Itoa(port)) }
 
 // lean switches off what one host does not need, and what phones home. Numbers
 // must be Go ints: a float64 is ignored without a word.
@@ -50,7 +51,7 @@ func (s *Server) ports() []int {
 func (s *Server) hosts() map[primitives.ServiceName]static.Hosts {
 	hosts := map[primitives.ServiceName]static.Hosts{}
 	for i, name := range services {
-		hosts[name] = static.SingleLocalHost(loopback(s.cfg.Port + i))
+		hosts[name] = static.SingleLocalHost(s.cfg.addr(s.cfg.Port + i))
 	}
 	return hosts
 }
@@ -73,7 +74,7 @@ func (s *Server) database() *config.SQL {
 func (s *Server) serverConfig(db *config.SQL) *config.Config {
 	cfg := &config.Config{
 		Global: config.Global{
-			Membership: config.Membership{MaxJoinDuration: 30 * time.Second, BroadcastAddress: host},
+			Membership: config.Membership{MaxJoinDuration: 30 * time.Second, BroadcastAddress: s.cfg.Listen},
 		},
 		Persistence: config.Persistence{
 			DefaultStore:     storeName,
@@ -86,7 +87,7 @@ func (s *Server) serverConfig(db *config.SQL) *config.Config {
 			MasterClusterName:        clusterName,
 			CurrentClusterName:       clusterName,
 			ClusterInformation: map[string]cluster.ClusterInformation{
-				clusterName: {Enabled: true, InitialFailoverVersion: 1, RPCAddress: loopback(s.cfg.Port)},
+				clusterName: {Enabled: true, InitialFailoverVersion: 1, RPCAddress: s.cfg.addr(s.cfg.Port)},
 			},
 		},
 		DCRedirectionPolicy: config.DCRedirectionPolicy{Policy: "noop"},
@@ -98,11 +99,11 @@ func (s *Server) serverConfig(db *config.SQL) *config.Config {
 			History:    config.HistoryArchivalNamespaceDefaults{State: "disabled"},
 			Visibility: config.VisibilityArchivalNamespaceDefaults{State: "disabled"},
 		}},
-		PublicClient: config.PublicClient{HostPort: loopback(s.cfg.Port)},
+		PublicClient: config.PublicClient{HostPort: s.cfg.addr(s.cfg.Port)},
 		Services:     map[string]config.Service{},
 	}
 	for i, name := range services {
-		cfg.Services[string(name)] = config.Service{RPC: config.RPC{GRPCPort: s.cfg.Port + i, BindOnIP: host}}
+		cfg.Services[string(name)] = config.Service{RPC: config.RPC{GRPCPort: s.cfg.Port + i, BindOnIP: s.cfg.Listen}}
 	}
 	return cfg
 }

@@ -10,9 +10,9 @@ import (
 	"syscall"
 )
 
-// probePort says whether a port of 127.0.0.1 is free, and if not, who has it.
-func probePort(port int) error {
-	l, err := net.Listen("tcp", loopback(port))
+// probePort says whether an address is free, and if not, who has it.
+func probePort(addr string, port int) error {
+	l, err := net.Listen("tcp", addr)
 	if err == nil {
 		return l.Close()
 	}
@@ -21,7 +21,7 @@ func probePort(port int) error {
 		by = " by " + who
 	}
 	return fmt.Errorf("%w: %s is in use%s; stop that program or set temporal.port (and temporal.ui_port) in the config: %w",
-		ErrPortTaken, loopback(port), by, err)
+		ErrPortTaken, addr, by, err)
 }
 
 // listener finds the process that listens on a port, as far as /proc lets us see.
@@ -49,9 +49,12 @@ func listener(port int) string {
 	return ""
 }
 
-// lockDir takes the state directory for this process. The lock goes with the
+// LockDir makes the state directory if need be and takes it for this process. The lock goes with the
 // process, however it ends; the file is only its place.
-func lockDir(dir string) (*os.File, error) {
+func LockDir(dir string) (*os.File, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("state directory: %w", err)
+	}
 	path := filepath.Join(dir, "triplicated.lock")
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {

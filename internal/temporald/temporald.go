@@ -1,5 +1,4 @@
-// Package temporald runs a Temporal server and its Web UI inside the daemon, on
-// one SQLite file, with every listener on 127.0.0.1. Its database is disposable:
+// Package temporald runs a Temporal server and its Web UI inside the daemon, on one SQLite file, with every listener on 127.0.0.1. Its database is disposable:
 // config and the state of the pools, PBS and S3 are the truth, and schedules are
 // made again from the config.
 //
@@ -8,6 +7,7 @@
 package temporald
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,9 +45,10 @@ var (
 // MinRetention is how long finished runs are kept at least: the audit history.
 const MinRetention = 90 * 24 * time.Hour
 
-// Config says where the engine lives. Ports are of 127.0.0.1.
+// Config says where the engine lives.
 type Config struct {
 	Dir              string // state directory; the database is Dir/temporal.db
+	Listen           string // IP address; empty: 127.0.0.1. There is no authentication
 	Port             int    // gRPC; the three ports above it are used too
 	UIPort           int    // Web UI; 0: none
 	Namespace        string
@@ -65,24 +66,22 @@ type Server struct {
 }
 
 // Address is host:port of the gRPC frontend.
-func (s *Server) Address() string { return loopback(s.cfg.Port) }
+func (s *Server) Address() string { return s.cfg.addr(s.cfg.Port) }
 
 // UIURL is the Web UI's address, empty if there is none.
 func (s *Server) UIURL() string {
 	if s.cfg.UIPort == 0 {
 		return ""
 	}
-	return "http://" + loopback(s.cfg.UIPort)
+	return "http://" + s.cfg.addr(s.cfg.UIPort)
 }
 
 // Start brings the engine up and returns when it answers. Errors: ErrPortTaken,
 // ErrSecondInstance, ErrSchema, ErrStranger, each with what to do about it.
 func Start(ctx context.Context, cfg Config) (*Server, error) {
 	cfg.Retention = max(cfg.Retention, MinRetention)
-	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
-		return nil, fmt.Errorf("state directory: %w", err)
-	}
-	lock, err := lockDir(cfg.Dir)
+	cfg.Listen = cmp.Or(cfg.Listen, loopback)
+	lock, err := LockDir(cfg.Dir)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +97,7 @@ func (s *Server) start(ctx context.Context) error {
 	// A taken port would end the whole process (Fatal in the server's listener),
 	// so each is tried first.
 	for _, p := range s.ports() {
-		if err := probePort(p); err != nil {
+		if err := probePort(s.cfg.addr(p), p); err != nil {
 			return err
 		}
 	}
@@ -191,7 +190,7 @@ func prepareDatabase(db *serverconfig.SQL, cfg Config) error {
 
 func (s *Server) startUI() {
 	s.ui = uiserver.NewServer(uioptions.WithConfigProvider(&uiconfig.Config{
-		Host: host, Port: s.cfg.UIPort,
+		Host: s.cfg.Listen, Port: s.cfg.UIPort,
 		TemporalGRPCAddress: s.Address(),
 		EnableUI:            true,
 		DefaultNamespace:    s.cfg.Namespace,
