@@ -93,6 +93,11 @@ func TestNightOfIsMonotone(t *testing.T) {
 		last := Date{}
 		for at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC); at.Year() < 2029; at = at.Add(30 * time.Minute) {
 			n, _ := NightOf(p, at)
+			if want := DateOf(at.In(p.Zone).Add(12*time.Hour), p.Zone); at.In(p.Zone).Hour() == 11 || at.In(p.Zone).Hour() == 12 {
+				if n.Date != want {
+					t.Fatalf("%s: %s is in night %s, want %s: noon divides them", name, at.In(p.Zone), n.Date, want)
+				}
+			}
 			if last != (Date{}) && n.Date != last && n.Date != last.Add(1) {
 				t.Fatalf("%s: %s is in night %s, half an hour before in %s", name, at, n.Date, last)
 			}

@@ -189,6 +189,13 @@ func TestProtected(t *testing.T) {
 		"base with a bookmark":    {snaps: points("nvme/a", 1, 2, 3), marks: []Bookmark{mark(1)}, received: points("hdd/a", 1), want: map[GUID]string{3: newest}},
 		"base only as a bookmark": {snaps: points("nvme/a", 2, 3), marks: []Bookmark{mark(1)}, received: points("hdd/a", 1), want: map[GUID]string{3: newest}},
 		"up to date, no bookmark": {snaps: points("nvme/a", 1, 2), received: points("hdd/a", 1, 2), want: map[GUID]string{2: base}},
+		"bookmarks of other points": {
+			snaps: points("nvme/a", 1, 2, 3), marks: []Bookmark{mark(2)}, received: points("hdd/a", 1),
+			want: map[GUID]string{1: base, 3: newest},
+		},
+		"the base is the newest common one": {
+			snaps: points("nvme/a", 1, 2, 3), received: points("hdd/a", 2, 1), want: map[GUID]string{2: base, 3: newest},
+		},
 		"the base below somebody else's": {
 			snaps: points("nvme/a", 1, 2), received: append(points("hdd/a", 1), foreign("hdd/a", 50, 999)),
 			want: map[GUID]string{1: base, 2: newest},
