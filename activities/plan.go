@@ -93,52 +93,29 @@ func (a *Pools) planNightly(plan *Plan, p ReadPlanParams, cover backup.Coverage)
 	for _, s := range backup.Stages() {
 		sp := StagePlan{Stage: s, Configured: s == backup.StageSnapshot && len(plan.Groups) > 0 ||
 			s == backup.StageReplicate && len(plan.Replicas) > 0}
-		if timed && sp.Configured {
+		if s == backup.StageProxmox && a.Policy.Proxmox != nil || s == backup.StageOffsite && len(a.Policy.Offsite) > 0 {
+			sp.Configured, sp.Unsupported = true, true
+		}
+		if timed && sp.Configured && !sp.Unsupported {
 			sp.At, sp.LatestEnd = night.Stages[s], night.LatestEnd[s]
 		}
 		plan.Stages = append(plan.Stages, sp)
 	}
 }
 
-// nightGroups collects what a night snapshots: each daily row at its time, and
-// with the first of them the sources of every replica.
+// nightGroups collects what a night snapshots: each set at its time, or, by hand,
+// all of it at once with one command for each pool.
 func (a *Pools) nightGroups(plan *Plan, night backup.NightTimes, timed bool, cover backup.Coverage) {
-	var done []string
-	group := func(names []string, at time.Time) {
-		names = slices.DeleteFunc(names, func(n string) bool { return slices.Contains(done, n) })
-		done = append(done, names...)
-		if !timed {
-			at = time.Time{}
+	var all []string
+	for _, due := range backup.DueNightly(a.Policy, cover) {
+		all = append(all, due.Datasets...)
+		if timed {
+			plan.Groups = append(plan.Groups, setsOf(due.Datasets, night.Snapshots[due.At])...)
 		}
-		plan.Groups = append(plan.Groups, setsOf(names, at)...)
-	}
-	times := a.Policy.DailyTimes()
-	for i, t := range times {
-		names := cover.DueDaily(t)
-		if i == 0 {
-			names = append(names, a.sources(cover)...)
-		}
-		group(names, night.Snapshots[t])
-	}
-	if len(times) == 0 {
-		group(a.sources(cover), night.Start)
 	}
 	if !timed {
-		plan.Groups = setsOf(done, time.Time{}) // one command per pool
+		plan.Groups = setsOf(all, time.Time{})
 	}
-}
-
-// sources lists the datasets that the replicas copy and that we snapshot.
-func (a *Pools) sources(cover backup.Coverage) []string {
-	var names []string
-	for _, r := range a.Policy.Replicas {
-		for _, d := range cover.Sources(r) {
-			if d.Snapshotted() {
-				names = append(names, d.Dataset.Name)
-			}
-		}
-	}
-	return names
 }
 
 // setsOf splits names by pool, keeping their order: one set is one command.

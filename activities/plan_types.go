@@ -58,8 +58,10 @@ type SnapshotSet struct {
 type StagePlan struct {
 	Stage      backup.Stage `json:"stage"`
 	Configured bool         `json:"configured"`
-	At         time.Time    `json:"at,omitzero"`
-	LatestEnd  time.Time    `json:"latestEnd,omitzero"`
+	// Unsupported: the config asks for it, but this version cannot do it.
+	Unsupported bool      `json:"unsupported,omitempty"`
+	At          time.Time `json:"at,omitzero"`
+	LatestEnd   time.Time `json:"latestEnd,omitzero"`
 }
 
 // Item is what became of one dataset, replica or guest.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"triplicate/internal/backup"
@@ -47,9 +48,10 @@ func (a *Pools) Prune(ctx context.Context, p PruneParams) (PruneResult, error) {
 }
 
 // inScope says which prune a dataset belongs to. Replicas are pruned by night,
-// by the keep of the row over them, although we never snapshot them.
+// by the keep of the row over them, although we never snapshot them; a disabled
+// row on a replica's target only says that keep.
 func inScope(scope string, c backup.Covered) bool {
-	if c.Row == nil || c.Row.Frequency.Kind == backup.Disabled {
+	if c.Row == nil || c.Row.Frequency.Kind == backup.Disabled && c.Replica == nil {
 		return false
 	}
 	hourly := c.Row.Frequency.Kind == backup.EachHour && c.Replica == nil
@@ -74,19 +76,17 @@ func (a *Pools) RetentionPlan(ctx context.Context, w World, c backup.Covered) ba
 // uncopied points of every replica that this dataset is an end of.
 func (a *Pools) protected(ctx context.Context, w World, c backup.Covered) map[backup.GUID]string {
 	name := c.Dataset.Name
-	if c.Replica != nil {
-		return backup.TargetProtected(*c.Replica, w.Snapshots[name])
-	}
 	keep := map[backup.GUID]string{}
+	if c.Replica != nil { // a replica may be the source of another
+		maps.Copy(keep, backup.TargetProtected(*c.Replica, w.Snapshots[name]))
+	}
 	for _, r := range a.Policy.Replicas {
 		if !backup.Under(name, r.Source) {
 			continue
 		}
 		target := r.TargetOf(name)
 		token, _ := a.token(ctx, w.dataset(target))
-		for g, why := range backup.SourceProtected(a.Policy.Prefix, r, w.Snapshots[name], w.Bookmarks[name], w.Snapshots[target], token) {
-			keep[g] = why
-		}
+		maps.Copy(keep, backup.SourceProtected(a.Policy.Prefix, r, w.Snapshots[name], w.Bookmarks[name], w.Snapshots[target], token))
 	}
 	return keep
 }
@@ -158,11 +158,21 @@ func (a *Pools) surprises(ctx context.Context, w World, c backup.Covered, doomed
 			leave(f, "it has clones: "+fmt.Sprint(f.Clones))
 		case f.Mounted:
 			leave(f, "it is mounted")
+		case c.Replica == nil && skewed(a.Policy.Prefix, f):
+			leave(f, "it was made more than 5 minutes off the time in its name; destroy it by hand if it is not needed")
 		default:
 			sure = append(sure, doomed[i])
 		}
 	}
 	return sure, items, nil
+}
+
+// skewed: the snapshot's name and its creation disagree, so the tiers may have
+// judged it wrongly. A replica's snapshots are created when they are received.
+func skewed(prefix string, f backup.SnapshotFacts) bool {
+	stamp, _ := backup.StampIn(prefix, f.Name)
+	at, err := stamp.Time()
+	return err != nil || f.Creation.Sub(at).Abs() > backup.StampTolerance
 }
 
 // adoptable: a received snapshot whose mark was lost to a crash between receive

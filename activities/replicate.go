@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"strings"
 	"sync/atomic"
 
 	"triplicate/internal/backup"
@@ -141,11 +142,6 @@ func (s *sending) look(ctx context.Context, source string) (backup.SendInput, er
 		Snaps: w.Snapshots[source], Marks: w.Bookmarks[source], Received: w.Snapshots[s.target],
 	}
 	in.Token, in.TokenStale = s.token(ctx, in.Target)
-	if src.Encrypted && in.Target != nil {
-		if pin := in.Target.Properties[backup.PropRaw]; pin.Local() && pin.Value == "off" {
-			return in, fmt.Errorf("%s was first sent without encryption and its source is encrypted now: %w", s.target, backup.ErrDiverged)
-		}
-	}
 	return in, nil
 }
 
@@ -155,7 +151,8 @@ func (s *sending) look(ctx context.Context, source string) (backup.SendInput, er
 func (s *sending) abort(ctx context.Context, in backup.SendInput) error {
 	if len(in.Received) == 0 {
 		mark := in.Target.Properties[backup.PropSource]
-		if !mark.Local() || mark.Value != backup.SourceMark(in.Source) {
+		guid, _, _ := strings.Cut(mark.Value, " ")
+		if !mark.Local() || guid != in.Source.GUID.String() {
 			return fmt.Errorf("%s holds the beginning of a copy that is not marked as ours; "+
 				"look at it, then discard it by hand (zfs receive -A %s): %w", s.target, s.target, backup.ErrPartial)
 		}
@@ -335,7 +332,13 @@ func (s *sending) tidySource(ctx context.Context, in backup.SendInput, last back
 			}
 		}
 	}
-	for _, b := range backup.StaleBookmarks(s.Policy.Prefix, s.replica.Name, in.Marks, last.GUID) {
+	// A bookmark for each received snapshot, so that the chain survives if somebody
+	// destroys the replica's newest.
+	var keep []backup.GUID
+	for _, r := range in.Received {
+		keep = append(keep, r.GUID)
+	}
+	for _, b := range backup.StaleBookmarks(s.Policy.Prefix, s.replica.Name, in.Marks, keep...) {
 		if err := s.ZFS.DestroyBookmark(ctx, b); err != nil {
 			return err
 		}

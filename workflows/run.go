@@ -92,6 +92,11 @@ func (r *run) stage(ctx workflow.Context, p activities.StagePlan, work func(work
 		r.show(ctx)
 		return nil
 	}
+	if p.Unsupported {
+		s.Outcome, s.Summary = backup.NotCovered, "configured, but this version cannot run it yet"
+		r.show(ctx)
+		return nil
+	}
 	if err := r.wait(ctx, p.At, fmt.Sprintf("until %s may start", p.Stage)); err != nil {
 		return err
 	}
