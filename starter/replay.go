@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+	"go.temporal.io/api/enums/v1"
+	historypb "go.temporal.io/api/history/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/worker"
+
+	"triplicate/workflows"
+)
+
+func (c *cli) replayCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "replay WORKFLOW-ID|FILE",
+		Short: "replay a recorded run against this version's workflows",
+		Long: `Replay a run, by its workflow ID or from a history file (temporal workflow show
+-o json, or the Web UI's download), against this version's workflow code, and say
+whether it would take the same steps.
+` + exitHelp,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cc *cobra.Command, args []string) error {
+			replayer := worker.NewWorkflowReplayer()
+			workflows.Register(replayer)
+			var err error
+			if _, stat := os.Stat(args[0]); stat == nil {
+				err = replayer.ReplayWorkflowHistoryFromJSONFile(nil, args[0])
+			} else {
+				var h *historypb.History
+				if h, err = c.history(cc.Context(), args[0]); err != nil {
+					return err
+				}
+				err = replayer.ReplayWorkflowHistory(nil, h)
+			}
+			if err != nil {
+				return exit{exitFailed, fmt.Errorf("%s does not replay: %w", args[0], err)}
+			}
+			if c.json {
+				return json.NewEncoder(c.out).Encode(map[string]string{"replayed": args[0]})
+			}
+			_, err = fmt.Fprintf(c.out, "%s replays: same steps\n", args[0])
+			return err
+		},
+	}
+}
+
+// history fetches a run's events.
+func (c *cli) history(ctx context.Context, id string) (*historypb.History, error) {
+	_, tc, err := c.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer tc.Close()
+	return fetchHistory(ctx, tc, id)
+}
+
+func fetchHistory(ctx context.Context, tc client.Client, id string) (*historypb.History, error) {
+	h := &historypb.History{}
+	iter := tc.GetWorkflowHistory(ctx, id, "", false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	for iter.HasNext() {
+		e, err := iter.Next()
+		if err != nil {
+			return nil, exit{exitFailed, fmt.Errorf("history of %s: %w", id, err)}
+		}
+		h.Events = append(h.Events, e)
+	}
+	if len(h.Events) == 0 {
+		return nil, exit{exitFailed, errors.New("no such workflow, and no such file: " + id)}
+	}
+	return h, nil
+}

@@ -1,0 +1,193 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+	"go.temporal.io/sdk/client"
+	"go.uber.org/zap"
+
+	"triplicate/activities"
+	"triplicate/internal/app"
+	"triplicate/internal/backup"
+	"triplicate/internal/config"
+	"triplicate/internal/zaplog"
+)
+
+// The exit statuses, in every verb's help. Anything unknown is a failure.
+const (
+	exitOK          = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitWarning     = 3 // done, but somebody should look
+	exitUnprotected = 4 // status: a copy is missing or too old
+	exitBusy        = 5 // already running
+	exitApproval    = 6 // waits for triplicate ack
+	exitConfig      = 7
+	exitUnreachable = 8 // no Temporal server, or no pools to look at
+	exitInterrupted = 130
+)
+
+const exitHelp = `
+EXIT STATUS
+  0  done, and seen to be done
+  1  failed
+  2  wrong usage
+  3  done with warnings
+  4  a copy is missing or too old (status)
+  5  already running
+  6  needs approval: triplicate ack
+  7  the config is wrong
+  8  the Temporal server or a pool is out of reach
+  130  interrupted
+`
+
+// exit is an error with the status that the command ends with. A nil err ends it
+// quietly: all has been said.
+type exit struct {
+	code int
+	err  error
+}
+
+// Error is the cause's text.
+func (e exit) Error() string {
+	if e.err == nil {
+		return ""
+	}
+	return e.err.Error()
+}
+
+// Unwrap is the cause.
+func (e exit) Unwrap() error { return e.err }
+
+// cli is what every verb has at hand.
+type cli struct {
+	out, errOut io.Writer
+	configPath  string
+	json        bool
+	// pools are made from the config, or given by a test.
+	pools func(*config.Config) *activities.Pools
+}
+
+// run is main without the process.
+func run(ctx context.Context, args []string, out, errOut io.Writer) int {
+	return (&cli{out: out, errOut: errOut, pools: app.Pools}).run(ctx, args)
+}
+
+func (c *cli) run(ctx context.Context, args []string) int {
+	root := c.command()
+	root.SetArgs(args)
+	root.SetOut(c.out)
+	root.SetErr(c.errOut)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	var e exit
+	if !errors.As(err, &e) {
+		e = exit{exitUsage, err} // what cobra finds wrong is usage
+	}
+	if ctx.Err() != nil {
+		e.code = exitInterrupted
+	}
+	if e.err != nil {
+		if c.json {
+			_ = json.NewEncoder(c.errOut).Encode(map[string]any{"error": e.err.Error(), "exit": e.code})
+		} else {
+			fmt.Fprintln(c.errOut, "triplicate:", e.err)
+		}
+		if e.code == exitUsage {
+			fmt.Fprintln(c.errOut, "try: triplicate --help")
+		}
+	}
+	return e.code
+}
+
+func (c *cli) command() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "triplicate",
+		Short: "three copies, two media, one offsite, proved",
+		Long: `triplicate looks at the copies of your data, says what the next run would do and
+why, starts runs and follows them. The daemon triplicated does the work.
+` + exitHelp,
+		Example: `  triplicate check                 is the config right, and does it fit this machine?
+  triplicate status                what would survive if a disk died now?
+  triplicate plan                  what would tonight do, and what would prune destroy?
+  triplicate run nightly --wait    a whole night, now`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.PersistentFlags().StringVar(&c.configPath, "config", app.ConfigPath(), "the config `file`")
+	root.PersistentFlags().BoolVar(&c.json, "json", false, "print JSON")
+	root.AddCommand(c.checkCommand(), c.planCommand(), c.runCommand(), c.statusCommand(), c.snapshotsCommand(),
+		c.schedulesCommand(), c.replayCommand(), c.ackCommand(), c.versionCommand())
+	return root
+}
+
+func (c *cli) versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "print the version", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			if c.json {
+				return c.printJSON(map[string]string{"version": version})
+			}
+			_, err := fmt.Fprintln(c.out, "triplicate", version)
+			return err
+		},
+	}
+}
+
+// load reads the config.
+func (c *cli) load() (*config.Config, error) {
+	cfg, err := config.LoadFile(c.configPath)
+	if err != nil {
+		return nil, exit{exitConfig, err}
+	}
+	return cfg, nil
+}
+
+// loadPools reads the config and gives the steps on this machine's pools.
+func (c *cli) loadPools() (*config.Config, *activities.Pools, error) {
+	cfg, err := c.load()
+	if err != nil {
+		return nil, nil, err
+	}
+	return cfg, c.pools(cfg), nil
+}
+
+// dial reads the config and connects to its Temporal server.
+func (c *cli) dial(ctx context.Context) (*config.Config, client.Client, error) {
+	cfg, err := c.load()
+	if err != nil {
+		return nil, nil, err
+	}
+	tc, err := app.Dial(ctx, cfg, zaplog.New(zap.NewNop()))
+	if err != nil {
+		return nil, nil, exit{exitUnreachable, err}
+	}
+	return cfg, tc, nil
+}
+
+// printJSON writes v, indented, as the verb's only output.
+func (c *cli) printJSON(v any) error {
+	enc := json.NewEncoder(c.out)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+// outcomeExit is the status for how a run ended.
+func outcomeExit(o backup.Outcome) error {
+	switch o {
+	case backup.OK, backup.Skipped, backup.NotConfigured:
+		return nil
+	case backup.Warning, backup.NotCovered:
+		return exit{code: exitWarning}
+	case backup.NeedsApproval:
+		return exit{code: exitApproval}
+	}
+	return exit{code: exitFailed}
+}

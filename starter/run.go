@@ -1,0 +1,212 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/temporal"
+
+	"triplicate/activities"
+	"triplicate/internal/app"
+	"triplicate/internal/backup"
+	"triplicate/internal/config"
+	"triplicate/workflows"
+)
+
+func (c *cli) runCommand() *cobra.Command {
+	var wait bool
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "start a run now",
+		Long:  "Start a run now. It stamps its snapshots with its own time and waits for no stage times." + exitHelp,
+	}
+	cmd.PersistentFlags().BoolVar(&wait, "wait", false, "follow the run to its end; the exit status tells how it ended")
+	verb := func(use, short string, args cobra.PositionalArgs, start func(cfg *config.Config, arg string) (id string, wf any, params any, err error)) {
+		cmd.AddCommand(&cobra.Command{
+			Use: use, Short: short, Args: args,
+			RunE: func(cc *cobra.Command, args []string) error {
+				return c.start(cc.Context(), wait, strings.Join(args, " "), start)
+			},
+		})
+	}
+	verb("nightly", "a whole night: snapshot, proxmox, replicate, offsite, prune", cobra.NoArgs,
+		func(cfg *config.Config, _ string) (string, any, any, error) {
+			return byHand(workflows.NightlyID(cfg.Host)), workflows.Nightly, workflows.NightlyParams{}, nil
+		})
+	verb("hourly", "the hourly snapshots and their prune", cobra.NoArgs,
+		func(cfg *config.Config, _ string) (string, any, any, error) {
+			return byHand(workflows.HourlyID(cfg.Host)), workflows.Hourly, workflows.HourlyParams{}, nil
+		})
+	verb("snapshot", "a snapshot of every dataset that has an enabled row", cobra.NoArgs,
+		func(cfg *config.Config, _ string) (string, any, any, error) {
+			return byHand(cfg.Host + "-snapshot"), workflows.Nightly, workflows.NightlyParams{Only: string(backup.StageSnapshot)}, nil
+		})
+	verb("replicate REPLICA", "bring one replica up to date", cobra.ExactArgs(1),
+		func(cfg *config.Config, name string) (string, any, any, error) {
+			var names []string
+			for _, r := range cfg.Policy().Replicas {
+				if r.Name == name {
+					return workflows.ReplicateID(cfg.Host, name), workflows.Replicate,
+						workflows.ReplicateParams{Replica: name, Host: cfg.Host}, nil
+				}
+				names = append(names, r.Name)
+			}
+			return "", nil, nil, fmt.Errorf("no replica %q; there are: %s", name, strings.Join(names, ", "))
+		})
+	return cmd
+}
+
+// byHand gives a run started by hand an ID of its own.
+func byHand(id string) string {
+	return id + "-run-" + time.Now().UTC().Format("20060102T150405.000Z")
+}
+
+// start starts a workflow and, if asked, follows it.
+func (c *cli) start(ctx context.Context, wait bool, arg string,
+	what func(*config.Config, string) (string, any, any, error),
+) error {
+	cfg, tc, err := c.dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer tc.Close()
+	id, wf, params, err := what(cfg, arg)
+	if err != nil {
+		return exit{exitUsage, err}
+	}
+	run, err := tc.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
+		ID: id, TaskQueue: workflows.TaskQueue(cfg.Host),
+		WorkflowIDConflictPolicy: enums.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
+		StaticSummary:            "started by hand",
+		TypedSearchAttributes:    temporal.NewSearchAttributes(workflows.AttrHost.ValueSet(cfg.Host)),
+	}, wf, params)
+	var running *serviceerror.WorkflowExecutionAlreadyStarted
+	if errors.As(err, &running) {
+		return exit{exitBusy, fmt.Errorf("%s is running already; wait for it, or look at %s", id, app.WebURL(cfg, id))}
+	}
+	if err != nil {
+		return exit{exitUnreachable, fmt.Errorf("start %s: %w", id, err)}
+	}
+	if !c.json {
+		fmt.Fprintf(c.out, "started %s\n", id)
+		if url := app.WebURL(cfg, id); url != "" {
+			fmt.Fprintf(c.out, "read it at %s\n", url)
+		}
+	}
+	if !wait {
+		if c.json {
+			return c.printJSON(map[string]string{"workflowId": id, "runId": run.GetRunID()})
+		}
+		return nil
+	}
+	if _, single := params.(workflows.ReplicateParams); single {
+		return c.followReplica(ctx, tc, run)
+	}
+	return c.follow(ctx, tc, cfg, run)
+}
+
+// follow prints a run's stages as they end, and its report.
+func (c *cli) follow(ctx context.Context, tc client.Client, cfg *config.Config, run client.WorkflowRun) error {
+	f := &follower{cli: c, tc: tc, host: cfg.Host, shown: map[string]string{}}
+	done := make(chan error, 1)
+	var report workflows.Report
+	go func() { done <- run.Get(ctx, &report) }()
+	t := time.NewTicker(time.Second)
+	defer t.Stop()
+	for {
+		select {
+		case err := <-done:
+			if ctx.Err() != nil {
+				return exit{exitInterrupted, errors.New("stopped following; the run itself goes on")}
+			}
+			if failed := reportOf(err, &report); failed != nil {
+				return exit{exitFailed, failed}
+			}
+			f.clear()
+			f.stages(report)
+			return c.finish(report)
+		case <-t.C:
+			f.poll(ctx, run)
+		}
+	}
+}
+
+// reportOf takes the report out of a failed run; an error if there is none.
+func reportOf(err error, report any) error {
+	var app *temporal.ApplicationError
+	if errors.As(err, &app) && app.HasDetails() && app.Details(report) == nil {
+		return nil
+	}
+	return err
+}
+
+// finish prints what ended badly and sets the exit status.
+func (c *cli) finish(r workflows.Report) error {
+	if c.json {
+		if err := c.printJSON(r); err != nil {
+			return err
+		}
+		return outcomeExit(r.Outcome)
+	}
+	for _, n := range r.Notes {
+		fmt.Fprintf(c.out, "note: %s\n", n)
+	}
+	fmt.Fprintf(c.out, "%s in %s\n", c.paint(r.Outcome, string(r.Outcome)), r.Ended.Sub(r.Started).Round(time.Millisecond*100))
+	return outcomeExit(r.Outcome)
+}
+
+// followReplica waits for one replica.
+func (c *cli) followReplica(ctx context.Context, tc client.Client, run client.WorkflowRun) error {
+	f := &follower{cli: c, tc: tc, shown: map[string]string{}}
+	done := make(chan error, 1)
+	var sum workflows.ReplicateSummary
+	go func() { done <- run.Get(ctx, &sum) }()
+	t := time.NewTicker(time.Second)
+	defer t.Stop()
+	for {
+		select {
+		case err := <-done:
+			if failed := reportOf(err, &sum); failed != nil {
+				return exit{exitFailed, failed}
+			}
+			f.clear()
+			if c.json {
+				if err := c.printJSON(sum); err != nil {
+					return err
+				}
+				return outcomeExit(sum.Outcome)
+			}
+			for _, it := range sum.Items {
+				f.item(it)
+			}
+			fmt.Fprintf(c.out, "%s: %s\n", c.paint(sum.Outcome, string(sum.Outcome)), sum.Detail)
+			return outcomeExit(sum.Outcome)
+		case <-t.C:
+			f.transfer(ctx, run.GetID())
+		}
+	}
+}
+
+// heartbeat decodes a transfer's progress from a pending activity.
+func heartbeat(ctx context.Context, tc client.Client, workflowID string) (activities.Progress, bool) {
+	var p activities.Progress
+	d, err := tc.DescribeWorkflowExecution(ctx, workflowID, "")
+	if err != nil {
+		return p, false
+	}
+	for _, a := range d.GetPendingActivities() {
+		if hb := a.GetHeartbeatDetails(); hb != nil &&
+			converter.GetDefaultDataConverter().FromPayloads(hb, &p) == nil && p.Dataset != "" {
+			return p, true
+		}
+	}
+	return p, false
+}

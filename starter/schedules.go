@@ -1,0 +1,87 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"triplicate/internal/app"
+	"triplicate/schedules"
+)
+
+func (c *cli) schedulesCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "schedules",
+		Short: "what runs when",
+		Long: `What runs when. Pause, trigger and backfill with temporal schedule (or tctl, or the
+Web UI); edit in the config: temporal schedule update replaces all that it is not
+told, and the next sync would set it right again.
+` + exitHelp,
+	}
+	cmd.AddCommand(&cobra.Command{
+		Use: "list", Short: "the schedules as the Temporal server has them", Args: cobra.NoArgs,
+		RunE: func(cc *cobra.Command, _ []string) error {
+			cfg, tc, err := c.dial(cc.Context())
+			if err != nil {
+				return err
+			}
+			defer tc.Close()
+			list, err := schedules.List(cc.Context(), tc, cfg.Temporal.Namespace, cfg.Host)
+			if err != nil {
+				return exit{exitUnreachable, err}
+			}
+			if c.json {
+				return c.printJSON(list)
+			}
+			return c.printSchedules(list, cfg.Policy().Zone)
+		},
+	}, &cobra.Command{
+		Use: "sync", Short: "make the schedules agree with the config now", Args: cobra.NoArgs,
+		RunE: func(cc *cobra.Command, _ []string) error {
+			cfg, tc, err := c.dial(cc.Context())
+			if err != nil {
+				return err
+			}
+			defer tc.Close()
+			report, err := app.SyncSchedules(cc.Context(), tc, cfg)
+			if err != nil {
+				return exit{exitFailed, err}
+			}
+			if c.json {
+				return c.printJSON(report)
+			}
+			for verb, ids := range map[string][]string{
+				"created": report.Created, "updated": report.Updated, "unchanged": report.Unchanged, "deleted": report.Deleted,
+			} {
+				if len(ids) > 0 {
+					fmt.Fprintf(c.out, "%s: %s\n", verb, strings.Join(ids, ", "))
+				}
+			}
+			for _, p := range report.Paused {
+				fmt.Fprintf(c.out, "paused by the operator: %s (%s)\n", p.ID, p.Note)
+			}
+			return nil
+		},
+	})
+	return cmd
+}
+
+func (c *cli) printSchedules(list []schedules.Status, zone *time.Location) error {
+	w := tabwriter.NewWriter(c.out, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(w, "SCHEDULE\tNEXT\tSTATE\tNOTE")
+	for _, s := range list {
+		next := "-"
+		if len(s.Next) > 0 {
+			next = s.Next[0].In(zone).Format("Mon 2 Jan 15:04 MST")
+		}
+		state := "on"
+		if s.Paused {
+			state = "PAUSED"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", s.ID, next, state, s.Note)
+	}
+	return w.Flush()
+}
