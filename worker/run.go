@@ -85,7 +85,7 @@ func serve(ctx context.Context, cfg *config.Config, logger *zap.Logger) error {
 		Identity:                         "triplicated@" + cfg.Host,
 	})
 	workflows.Register(w)
-	w.RegisterActivity(pools)
+	pools.Register(w)
 	if err := w.Start(); err != nil {
 		return fmt.Errorf("start the worker: %w", err)
 	}

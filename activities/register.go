@@ -1,0 +1,16 @@
+package activities
+
+// Registry is where activities are registered: a worker or a test environment.
+type Registry interface {
+	RegisterActivity(activity any)
+}
+
+// Register is the one list of activities. Methods are named one by one, because
+// registering the struct would take every exported method for an activity.
+func (a *Pools) Register(r Registry) {
+	r.RegisterActivity(a.ReadPlan)
+	r.RegisterActivity(a.TakeSnapshots)
+	r.RegisterActivity(a.PlanReplica)
+	r.RegisterActivity(a.ReplicateDataset)
+	r.RegisterActivity(a.Prune)
+}
