@@ -123,7 +123,7 @@ why, starts runs and follows them. The daemon triplicated does the work.
 	}
 	root.PersistentFlags().StringVar(&c.configPath, "config", app.ConfigPath(), "the config `file`")
 	root.PersistentFlags().BoolVar(&c.json, "json", false, "print JSON")
-	root.AddCommand(c.checkCommand(), c.planCommand(), c.runCommand(), c.statusCommand(), c.snapshotsCommand(),
+	root.AddCommand(c.checkCommand(), c.planCommand(), c.runCommand(), c.followCommand(), c.statusCommand(), c.snapshotsCommand(),
 		c.schedulesCommand(), c.replayCommand(), c.ackCommand(), c.versionCommand())
 	return root
 }

@@ -118,7 +118,7 @@ func (c *cli) follow(ctx context.Context, tc client.Client, cfg *config.Config, 
 	f := &follower{cli: c, tc: tc, host: cfg.Host, shown: map[string]string{}}
 	done := make(chan error, 1)
 	var report workflows.Report
-	go func() { done <- run.Get(ctx, &report) }()
+	go func() { done <- await(ctx, tc, run, &report) }()
 	t := time.NewTicker(time.Second)
 	defer t.Stop()
 	for {
@@ -168,7 +168,7 @@ func (c *cli) followReplica(ctx context.Context, tc client.Client, run client.Wo
 	f := &follower{cli: c, tc: tc, shown: map[string]string{}}
 	done := make(chan error, 1)
 	var sum workflows.ReplicateSummary
-	go func() { done <- run.Get(ctx, &sum) }()
+	go func() { done <- await(ctx, tc, run, &sum) }()
 	t := time.NewTicker(time.Second)
 	defer t.Stop()
 	for {
