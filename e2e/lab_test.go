@@ -86,7 +86,8 @@ func smith(t *testing.T) {
 		for i in $(seq 20); do dd if=/dev/urandom of=/nvme/personal/photos/$i.jpg bs=100k count=1 2>/dev/null; done
 		for i in $(seq 10); do echo "letter $i" >/nvme/personal/$i.txt; done
 		dd if=/dev/urandom of=/nvme/data/film bs=1M count=4 2>/dev/null
-		setsid /opt/e2e/supervise </dev/null >/dev/null 2>&1 &`)
+		setsid /opt/e2e/supervise </dev/null >/dev/null 2>&1 &
+		while [ ! -e /run/e2e/pid ]; do sleep 0.1; done # or it would end with this shell`)
 	awaitReady(t)
 	t.Cleanup(func() { stop(t) })
 }

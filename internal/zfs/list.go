@@ -2,6 +2,7 @@ package zfs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -106,10 +107,22 @@ func (h *Host) listing(ctx context.Context, args, roots []string) (string, error
 	if err == nil || len(roots) == 0 {
 		return out, err
 	}
-	for line := range strings.Lines(strings.TrimSpace(stderr)) {
+	other := ""
+	for line := range strings.Lines(stderr) {
 		if !strings.Contains(line, "does not exist") && !strings.Contains(line, "no such pool") {
-			return "", err
+			other += line
 		}
+	}
+	if strings.TrimSpace(other) != "" {
+		// What else went wrong, not what was merely missing, is the error.
+		var e *Error
+		if errors.As(err, &e) {
+			e.Stderr = other
+			if e.Err = classify(other); e.Err == nil {
+				e.Err = fmt.Errorf("exit status %d", e.Code)
+			}
+		}
+		return "", err
 	}
 	if stderr == "" || ctx.Err() != nil {
 		return "", err
