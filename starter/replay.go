@@ -12,12 +12,14 @@ import (
 	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/worker"
+	"google.golang.org/protobuf/encoding/protojson"
 
 	"triplicate/workflows"
 )
 
 func (c *cli) replayCommand() *cobra.Command {
-	return &cobra.Command{
+	var save string
+	cmd := &cobra.Command{
 		Use:   "replay WORKFLOW-ID|FILE",
 		Short: "replay a recorded run against this version's workflows",
 		Long: `Replay a run, by its workflow ID or from a history file (temporal workflow show
@@ -36,6 +38,11 @@ whether it would take the same steps.
 				if h, err = c.history(cc.Context(), args[0]); err != nil {
 					return err
 				}
+				if save != "" {
+					if err := saveHistory(h, save); err != nil {
+						return exit{exitFailed, err}
+					}
+				}
 				err = replayer.ReplayWorkflowHistory(nil, h)
 			}
 			if err != nil {
@@ -48,6 +55,26 @@ whether it would take the same steps.
 			return err
 		},
 	}
+	cmd.Flags().StringVar(&save, "save", "", "also write the history to a new `file`, as JSON")
+	return cmd
+}
+
+// saveHistory writes the form that temporal workflow show -o json writes. It does
+// not overwrite.
+func saveHistory(h *historypb.History, path string) error {
+	data, err := protojson.Marshal(h)
+	if err != nil {
+		return fmt.Errorf("history as JSON: %w", err)
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return fmt.Errorf("save the history: %w", err)
+	}
+	if _, err := f.Write(append(data, '\n')); err != nil {
+		_ = f.Close()
+		return fmt.Errorf("save the history: %w", err)
+	}
+	return f.Close()
 }
 
 // history fetches a run's events.

@@ -1,0 +1,38 @@
+# make night: a newcomer's first command. make test: all that must pass.
+
+export CGO_ENABLED ?= 0
+VERSION := $(shell git describe --always --dirty 2>/dev/null || echo dev)
+FLAGS   := -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
+
+.PHONY: build night test unit lab-test lint check fmt replay-record down
+
+build: ## bin/triplicated, the daemon, and bin/triplicate, the command
+	go build $(FLAGS) -o bin/triplicated ./worker
+	go build $(FLAGS) -o bin/triplicate ./starter
+
+night: ## two nights on real OpenZFS in the lab VM, printed as they happen
+	.ci/timed build $(MAKE) --no-print-directory build
+	lab/night
+
+test: ## everything: unit tests, then the contract and whole nights on real OpenZFS
+	.ci/test
+
+unit: ## what needs no VM
+	.ci/test unit
+
+lab-test: ## what needs the VM
+	.ci/test lab
+
+lint: ## golangci-lint with the import rules, and workflowcheck
+	.ci/lint
+
+check: test lint ## what CI runs
+
+fmt:
+	gofmt -w $$(git ls-files '*.go')
+
+replay-record: build ## record a history of every workflow from the lab
+	lab/record
+
+down: ## stop the lab VM
+	lab/vm down
