@@ -20,7 +20,7 @@ const root = ".."
 // vm runs lab/vm.
 func vm(t testing.TB, args ...string) (string, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Minute)
 	defer cancel()
 	path := os.Getenv("LAB_VM")
 	if path == "" {

@@ -12,26 +12,27 @@ import (
 
 // quick is for steps of a few zfs commands. They heartbeat too, because after a
 // kill -9 the next try starts when the heartbeat is missed, not after the
-// start-to-close timeout. Twenty attempts outlast a reboot and an import.
+// start-to-close timeout. Thirty attempts, a quarter of an hour, outlast a reboot
+// and an import.
 var quick = workflow.ActivityOptions{
 	StartToCloseTimeout: 15 * time.Minute,
-	HeartbeatTimeout:    30 * time.Second,
+	HeartbeatTimeout:    20 * time.Second,
 	WaitForCancellation: true,
 	RetryPolicy: &temporal.RetryPolicy{
-		InitialInterval: 2 * time.Second, BackoffCoefficient: 2,
-		MaximumInterval: time.Minute, MaximumAttempts: 20,
+		InitialInterval: 2 * time.Second, BackoffCoefficient: 1.5,
+		MaximumInterval: 30 * time.Second, MaximumAttempts: 30,
 	},
 }
 
 // transfer is for streams. A first full send of a big pool takes days, but one
-// silent for half a minute is dead: progress is heartbeated every five seconds.
+// silent for twenty seconds is dead: progress is heartbeated every five.
 var transfer = workflow.ActivityOptions{
 	StartToCloseTimeout: 7 * 24 * time.Hour,
-	HeartbeatTimeout:    30 * time.Second,
+	HeartbeatTimeout:    20 * time.Second,
 	WaitForCancellation: true,
 	RetryPolicy: &temporal.RetryPolicy{
-		InitialInterval: 5 * time.Second, BackoffCoefficient: 2,
-		MaximumInterval: 5 * time.Minute, MaximumAttempts: 30,
+		InitialInterval: 5 * time.Second, BackoffCoefficient: 1.5,
+		MaximumInterval: time.Minute, MaximumAttempts: 40,
 	},
 }
 

@@ -1,0 +1,34 @@
+package zfstest_test
+
+import (
+	"testing"
+
+	"triplicate/activities"
+	"triplicate/internal/zfs/zfstest"
+)
+
+// scene is the fake under contract.
+type scene struct{ *zfstest.Host }
+
+func (s scene) ZFS() activities.ZFS { return s.Host }
+
+func (s scene) Source(name string) string { return join("nvme/t", name) }
+
+func (s scene) Target(name string) string { return join("hdd/t", name) }
+
+func join(dir, name string) string {
+	if name == "" {
+		return dir
+	}
+	return dir + "/" + name
+}
+
+func (s scene) Read(snapshot, file string) string { return s.Files(snapshot)[file] }
+
+func TestContract(t *testing.T) {
+	zfstest.Contract(t, func(*testing.T) zfstest.Scene {
+		h := zfstest.New("nvme", "hdd")
+		h.MkDataset("nvme/t")
+		return scene{h}
+	})
+}
