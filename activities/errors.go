@@ -23,8 +23,8 @@ const (
 	TypePartial        = "Partial" // a partial receive that is not ours to abort
 )
 
-// ErrNotConfigured: a workflow's input named something that the config does not
-// have. Inputs are names only; this is what a made-up one meets.
+// ErrNotConfigured is what a made-up name meets: a workflow's input named something that the config does not
+// have. Inputs are names only.
 var ErrNotConfigured = errors.New("not in the config")
 
 // permanent is the one table of what no retry can cure. A full pool is in it

@@ -14,7 +14,7 @@ import (
 	"google.golang.org/grpc"
 )
 
-// ErrForeign: a schedule has the name of one of ours, but somebody else made it.
+// ErrForeign is a stranger: a schedule has the name of one of ours, but somebody else made it.
 var ErrForeign = errors.New("was not made by triplicate: delete it, or choose another host name in the config")
 
 // cluster is the part of Temporal's service that schedules need. The SDK's own
