@@ -23,7 +23,8 @@ const (
 	TypePartial        = "Partial" // a partial receive that is not ours to abort
 )
 
-// ErrNotConfigured is what a made-up name meets: a workflow's input named something that the config does not
+// ErrNotConfigured is what a made-up name meets: a workflow named something that
+// the config does not
 // have. Inputs are names only.
 var ErrNotConfigured = errors.New("not in the config")
 

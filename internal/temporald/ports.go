@@ -66,7 +66,8 @@ func LockDir(dir string) (*os.File, error) {
 		return nil, fmt.Errorf("%w with the state directory %s (pid %s); stop it first, or give this one another state_directory",
 			ErrSecondInstance, dir, strings.TrimSpace(string(pid)))
 	}
-	if err := f.Truncate(0); err == nil {
+	err = f.Truncate(0)
+	if err == nil {
 		_, err = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
 	}
 	if err != nil {
