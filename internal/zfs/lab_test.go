@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"triplicate/activities"
+	"triplicate/internal/backup"
 	"triplicate/internal/zfs"
 	"triplicate/internal/zfs/zfstest"
 )
@@ -42,7 +43,7 @@ func (s scene) Destroy(name string) { s.sh(`zfs destroy -r "$1"`, name) }
 
 // WriteFile writes through a mount of its own, for a replica is mounted nowhere.
 func (s scene) WriteFile(dataset, file, content string) {
-	s.sh(`zfs set readonly=off "$1"; d=$(mktemp -d); mount -t zfs -o zfsutil "$1" $d && printf %s "$3" >"$d/$2" && umount $d`, dataset, file, content)
+	s.sh(`zfs set readonly=off "$1"; d=$(mktemp -d); mount -t zfs -o zfsutil "$1" $d && printf %s "$3" >"$d/$2" && [ ${#3} -lt 1000 ] || head -c 300000 /dev/urandom >"$d/noise"; umount $d`, dataset, file, content)
 }
 
 func (s scene) Read(snapshot, file string) string {
@@ -55,6 +56,26 @@ func (s scene) Read(snapshot, file string) string {
 	}
 	return string(data)
 }
+
+func (s scene) CutReceive(snap backup.Snapshot, target string, props map[string]string) {
+	args := []string{snap.String(), target}
+	for k, v := range props {
+		args = append(args, "-o", k+"="+v)
+	}
+	s.sh(`from=$1 to=$2; shift 2; zfs send -L -c -e "$from" | head -c 40000 | zfs receive -s -u -o readonly=on "$@" "$to"; [ $? != 0 ]`, args...)
+}
+
+func (s scene) Mount(snapshot string) func() {
+	dir := s.t.TempDir()
+	s.sh(`mount -t zfs -o ro "$1" "$2"`, snapshot, dir)
+	return func() { s.sh(`umount "$1"`, dir) }
+}
+
+func (s scene) MkEncrypted(name string) {
+	s.sh(`echo not a secret, a test | zfs create -o encryption=on -o keyformat=passphrase "$1"`, name)
+}
+
+func (s scene) UnloadKey(name string) { s.sh(`zfs unmount "$1"; zfs unload-key "$1"`, name) }
 
 func TestContract(t *testing.T) {
 	zfstest.Contract(t, func(t *testing.T) zfstest.Scene {

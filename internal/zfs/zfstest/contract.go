@@ -2,6 +2,7 @@ package zfstest
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"triplicate/activities"
@@ -20,6 +21,15 @@ type Scene interface {
 	WriteFile(dataset, file, content string)
 	Destroy(name string) // a dataset and all below it, or a snapshot
 	Read(snapshot, file string) string
+	// CutReceive begins the first receive of a snapshot and cuts it off, as a kill
+	// does, with props set on the new target.
+	CutReceive(snapshot backup.Snapshot, target string, props map[string]string)
+	// Mount mounts a snapshot until the returned function is called.
+	Mount(snapshot string) (unmount func())
+	// MkEncrypted makes an encrypted filesystem with its key loaded; UnloadKey
+	// takes the key away.
+	MkEncrypted(name string)
+	UnloadKey(name string)
 }
 
 // Contract is what internal/zfs promises and the fake repeats. newScene makes an
@@ -36,6 +46,10 @@ func Contract(t *testing.T, newScene func(t *testing.T) Scene) {
 		"a replica that was written to":           testModified,
 		"no common base":                          testDiverged,
 		"what is missing":                         testMissing,
+		"a cut first receive is resumed":          testResume,
+		"a cut first receive is discarded":        testAbort,
+		"a mounted snapshot shows":                testMounted,
+		"encrypted, raw":                          testEncrypted,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, newScene(t)) })
 	}
@@ -280,4 +294,98 @@ func testMissing(t *testing.T, s Scene) {
 	check(t, s.ZFS().AbortReceive(t.Context(), a), nil)
 	check(t, s.ZFS().Release(t.Context(), "x", a+"@gone"), nil)
 	check(t, s.ZFS().Hold(t.Context(), "x", a+"@gone"), backup.ErrNotFound)
+}
+
+// cut makes a source and the beginning of its replica.
+func cut(t *testing.T, s Scene) (a, b string, one backup.Snapshot, d backup.Dataset) {
+	t.Helper()
+	a, b = s.Source("a"), s.Target("a")
+	s.MkDataset(a)
+	s.WriteFile(a, "f", strings.Repeat("not compressible? no matter ", 4000))
+	one = take(t, s, a, "1")
+	check(t, s.ZFS().Create(t.Context(), s.Target("")), nil)
+	s.CutReceive(one, b, map[string]string{backup.PropSource: "x"})
+	list, err := s.ZFS().Datasets(t.Context(), b)
+	check(t, err, nil)
+	if len(list) != 1 || list[0].ResumeToken == "" {
+		t.Fatalf("target = %+v, want one with a resume token", list)
+	}
+	// Only what carries our mark may be discarded, so the mark must be there
+	// already, on a dataset that has received nothing whole.
+	if !list[0].Properties[backup.PropSource].Local() {
+		t.Errorf("the half received dataset does not carry our mark: %v", list[0].Properties)
+	}
+	return a, b, one, list[0]
+}
+
+func testResume(t *testing.T, s Scene) {
+	_, b, one, d := cut(t, s)
+	token, err := s.ZFS().Token(t.Context(), d.ResumeToken)
+	check(t, err, nil)
+	if token.ToGUID != one.GUID || token.FromGUID != 0 || token.ToName != one.String() {
+		t.Errorf("token = %+v, want to %s guid %s", token, one, one.GUID)
+	}
+	resume := backup.Transfer{To: one, Token: d.ResumeToken, Type: backup.Filesystem, Target: b}
+	check(t, s.ZFS().Transfer(t.Context(), resume, nil), nil)
+	if got := find(t, s, b, "1"); got.GUID != one.GUID {
+		t.Errorf("received guid %s, want %s", got.GUID, one.GUID)
+	}
+}
+
+func testAbort(t *testing.T, s Scene) {
+	a, b, _, d := cut(t, s)
+	two := take(t, s, a, "2")
+	err := s.ZFS().Transfer(t.Context(), backup.Transfer{To: two, Type: backup.Filesystem, Target: b}, nil)
+	check(t, err, backup.ErrExists) // "exists", not "partially-complete state": seen on 2.3.9
+	s.Destroy(a + "@1")
+	_, err = s.ZFS().Token(t.Context(), d.ResumeToken)
+	check(t, err, backup.ErrStaleToken)
+	for range 2 {
+		check(t, s.ZFS().AbortReceive(t.Context(), b), nil)
+	}
+	list, err := s.ZFS().Datasets(t.Context(), b)
+	check(t, err, nil)
+	if len(list) != 0 {
+		t.Errorf("what a cut receive made is still there: %+v", list)
+	}
+}
+
+func testMounted(t *testing.T, s Scene) {
+	a := s.Source("a")
+	s.MkDataset(a)
+	one, two := take(t, s, a, "1"), take(t, s, a, "2")
+	unmount := s.Mount(one.String())
+	facts, err := s.ZFS().Facts(t.Context(), one.String(), two.String())
+	check(t, err, nil)
+	for _, f := range facts {
+		if f.Mounted != (f.Name == "1") {
+			t.Errorf("%s: mounted = %v", f, f.Mounted)
+		}
+	}
+	check(t, s.ZFS().DestroySnapshots(t.Context(), a, []backup.Snapshot{one, two}), backup.ErrBusy)
+	unmount()
+	check(t, s.ZFS().DestroySnapshots(t.Context(), a, []backup.Snapshot{one, two}), nil)
+}
+
+func testEncrypted(t *testing.T, s Scene) {
+	a, b := s.Source("e"), s.Target("e")
+	s.MkEncrypted(a)
+	one := take(t, s, a, "1")
+	s.UnloadKey(a)
+	check(t, s.ZFS().Create(t.Context(), s.Target("")), nil)
+	plain := backup.Transfer{To: one, Type: backup.Filesystem, Target: b, NewTarget: true}
+	check(t, s.ZFS().Transfer(t.Context(), plain, nil), backup.ErrKeyUnavailable)
+	raw := plain
+	raw.Raw = true
+	check(t, s.ZFS().Transfer(t.Context(), raw, nil), nil)
+	list, err := s.ZFS().Datasets(t.Context(), a, b)
+	check(t, err, nil)
+	for _, d := range list {
+		if !d.Encrypted || d.KeyLoaded {
+			t.Errorf("%s: encrypted %v, key loaded %v; want encrypted without a key", d.Name, d.Encrypted, d.KeyLoaded)
+		}
+	}
+	if got := find(t, s, b, "1"); got.GUID != one.GUID {
+		t.Errorf("received guid %s, want %s", got.GUID, one.GUID)
+	}
 }

@@ -1,9 +1,11 @@
 package zfstest_test
 
 import (
+	"context"
 	"testing"
 
 	"triplicate/activities"
+	"triplicate/internal/backup"
 	"triplicate/internal/zfs/zfstest"
 )
 
@@ -24,6 +26,13 @@ func join(dir, name string) string {
 }
 
 func (s scene) Read(snapshot, file string) string { return s.Files(snapshot)[file] }
+
+func (s scene) CutReceive(snap backup.Snapshot, target string, props map[string]string) {
+	s.CutAfter(10)
+	_ = s.Transfer(context.Background(), backup.Transfer{
+		To: snap, Type: backup.Filesystem, Target: target, NewTarget: true, Props: props,
+	}, nil)
+}
 
 func TestContract(t *testing.T) {
 	zfstest.Contract(t, func(*testing.T) zfstest.Scene {

@@ -126,6 +126,27 @@ func (h *Host) Destroy(name string) {
 	maps.DeleteFunc(h.datasets, func(n string, _ *dataset) bool { return backup.Under(n, name) })
 }
 
+// MkEncrypted makes an encrypted filesystem with its key loaded.
+func (h *Host) MkEncrypted(name string) { h.make(name, backup.Filesystem).Encrypted = true }
+
+// UnloadKey takes an encrypted filesystem's key away.
+func (h *Host) UnloadKey(name string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.datasets[name].KeyLoaded, h.datasets[name].Mounted = false, false
+}
+
+// Mount mounts a snapshot until the returned function is called.
+func (h *Host) Mount(snapshot string) (unmount func()) {
+	set := func(mounted bool) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.snap(snapshot).Mounted = mounted
+	}
+	set(true)
+	return func() { set(false) }
+}
+
 // FailCall makes the n-th changing call from now fail with err: late, after it has
 // acted, as when the caller is killed before it hears; else before.
 func (h *Host) FailCall(n int, late bool, err error) {

@@ -87,7 +87,7 @@ func (h *Host) receivable(t backup.Transfer, to *snapshot) error {
 		}
 		return nil
 	}
-	if d != nil && d.partial != nil {
+	if d != nil && d.partial != nil && !(d.partial.isNew && h.base(t) == 0) {
 		return fmt.Errorf("%s: %w", t.Target, backup.ErrPartial)
 	}
 	base := h.base(t)
@@ -129,6 +129,10 @@ func (h *Host) made(t backup.Transfer) *dataset {
 	d := h.add(t.Target, t.Type)
 	d.Mounted, d.ReadOnly = false, true
 	d.receive["readonly"] = "on"
+	if t.Raw {
+		src := h.datasets[t.To.Dataset]
+		d.Encrypted, d.KeyLoaded = src.Encrypted, !src.Encrypted
+	}
 	if t.Type == backup.Volume {
 		d.receive["volmode"] = "none"
 	} else {
