@@ -185,7 +185,11 @@ func prepareDatabase(db *serverconfig.SQL, cfg Config) error {
 	if err := checkpoint(fresh.DatabaseName); err != nil {
 		return fmt.Errorf("database: %w", err)
 	}
-	return os.Rename(fresh.DatabaseName, path)
+	if err := os.Rename(fresh.DatabaseName, path); err != nil {
+		return fmt.Errorf("database: %w", err)
+	}
+	removeDatabase(fresh.DatabaseName) // what SQLite left beside it
+	return nil
 }
 
 func (s *Server) startUI() {

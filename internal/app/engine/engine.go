@@ -29,39 +29,45 @@ type Engine struct {
 
 // Start brings the engine up and prepares namespace and search attributes. But
 // for who runs the server, both kinds behave the same.
-func Start(ctx context.Context, cfg *config.Config, z *zap.Logger) (e *Engine, err error) {
-	e = &Engine{}
-	defer func() {
-		if err != nil {
-			e.Stop()
-		}
-	}()
+func Start(ctx context.Context, cfg *config.Config, z *zap.Logger) (*Engine, error) {
+	e := &Engine{}
+	if err := e.start(ctx, cfg, z); err != nil {
+		e.Stop()
+		return nil, err
+	}
+	return e, nil
+}
+
+func (e *Engine) start(ctx context.Context, cfg *config.Config, z *zap.Logger) error {
 	retention := time.Duration(cfg.Temporal.RetentionDays) * 24 * time.Hour
 	if app.External(cfg) {
-		if e.lock, err = temporald.LockDir(cfg.StateDirectory); err != nil {
-			return nil, err
+		lock, err := temporald.LockDir(cfg.StateDirectory)
+		if err != nil {
+			return err
 		}
+		e.lock = lock
 	} else {
-		e.server, err = temporald.Start(ctx, temporald.Config{
+		server, err := temporald.Start(ctx, temporald.Config{
 			Dir: cfg.StateDirectory, Listen: cfg.Temporal.Listen, Port: cfg.Temporal.Port, UIPort: cfg.Temporal.UIPort,
 			Namespace: cfg.Temporal.Namespace, Retention: retention,
 			SearchAttributes: workflows.SearchAttributes(), Logger: z,
 		})
 		if err != nil {
-			return nil, err
+			return err
 		}
-		e.WebURL = e.server.UIURL()
+		e.server, e.WebURL = server, server.UIURL()
 	}
+	var err error
 	if e.Client, err = app.Dial(ctx, cfg, zaplog.New(z)); err != nil {
-		return nil, err
+		return err
 	}
 	if app.External(cfg) {
 		err = temporald.Prepare(ctx, e.Client, cfg.Temporal.Namespace, retention, workflows.SearchAttributes())
 		if err != nil {
-			return nil, fmt.Errorf("prepare the Temporal server: %w", err)
+			return fmt.Errorf("prepare the Temporal server: %w", err)
 		}
 	}
-	return e, nil
+	return nil
 }
 
 // Stop ends the client and the embedded server.
