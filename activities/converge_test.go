@@ -51,7 +51,7 @@ func snapshot(t *testing.T, host *zfstest.Host, steps *activities.Pools, hour in
 func TestReplicateConvergesFromEveryPoint(t *testing.T) {
 	for _, late := range []bool{false, true} {
 		for n := 1; ; n++ {
-			host := zfstest.New("nvme", "hdd")
+			host := zfstest.New(t, "nvme", "hdd")
 			host.MkDataset("nvme/a")
 			host.MkDataset("hdd/copies")
 			steps := newSteps(host)
@@ -117,7 +117,7 @@ func settled(t *testing.T, host *zfstest.Host, res activities.ReplicateResult, s
 }
 
 func TestFirstReceiveIsResumed(t *testing.T) {
-	host := zfstest.New("nvme", "hdd")
+	host := zfstest.New(t, "nvme", "hdd")
 	host.MkDataset("nvme/a")
 	host.MkDataset("hdd/copies")
 	steps := newSteps(host)
@@ -136,7 +136,7 @@ func TestFirstReceiveIsResumed(t *testing.T) {
 
 // TestPruneKeepsTheBaseAndWhatIsNotOurs is traps 2 and 3 in one dataset.
 func TestPruneKeepsTheBaseAndWhatIsNotOurs(t *testing.T) {
-	host := zfstest.New("nvme", "hdd")
+	host := zfstest.New(t, "nvme", "hdd")
 	host.MkDataset("nvme/a")
 	host.MkDataset("hdd/copies")
 	steps := newSteps(host)
@@ -170,7 +170,7 @@ func TestPruneKeepsTheBaseAndWhatIsNotOurs(t *testing.T) {
 }
 
 func TestNamesFromOutsideAreRefused(t *testing.T) {
-	host := zfstest.New("nvme", "hdd")
+	host := zfstest.New(t, "nvme", "hdd")
 	host.MkDataset("nvme/a")
 	host.MkDataset("nvme/secret")
 	steps := newSteps(host)

@@ -27,6 +27,13 @@ type Reader interface {
 	// Token says what a resume token stands for. backup.ErrStaleToken if it is
 	// corrupt or its snapshot is gone from the source.
 	Token(ctx context.Context, token string) (backup.Token, error)
+	// Written is how many bytes to has that were written after since: "@name", an
+	// older snapshot of the same dataset, or, with that gone, "#name", a bookmark of
+	// it (zfsprops(7): written@snapshot, written#bookmark). It is asked of the
+	// snapshot, so what was written to the live dataset later does not count. 0
+	// means that nothing changed. backup.ErrNotFound if either is gone,
+	// backup.ErrChanged if to's name means another snapshot.
+	Written(ctx context.Context, to backup.Snapshot, since string) (int64, error)
 }
 
 // Snapshotter makes snapshots and the marks on them. Every call may be repeated.
@@ -74,6 +81,21 @@ type Transferrer interface {
 	AbortReceive(ctx context.Context, target string) error
 }
 
+// Mounter shows what a snapshot holds. .zfs/snapshot does not exist on an
+// unmounted replica, so nothing here uses it.
+type Mounter interface {
+	// MountSnapshot mounts exactly s, a filesystem's snapshot, read-only
+	// (ro,nosuid,nodev,noexec) on a folder named by its GUID, and reads the GUID
+	// before and after: backup.ErrChanged if the name means another snapshot. One
+	// that is mounted there already, by a killed daemon or another step, is
+	// reused, and unmounted by its last user. Call unmount before returning; a
+	// second call does nothing. backup.ErrKeyUnavailable if the key is not loaded.
+	MountSnapshot(ctx context.Context, s backup.Snapshot) (dir string, unmount func() error, err error)
+	// ReapMounts unmounts what a killed daemon left mounted; the daemon calls it
+	// at start. What a living step or command still looks at stays.
+	ReapMounts(ctx context.Context) error
+}
+
 // ZFS is all that the activities need of the pools. internal/zfs runs zfs(8),
 // internal/zfs/zfstest keeps pools in directories; one contract binds both.
 type ZFS interface {
@@ -81,4 +103,5 @@ type ZFS interface {
 	Snapshotter
 	Destroyer
 	Transferrer
+	Mounter
 }

@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"triplicate/internal/backup"
@@ -20,10 +21,20 @@ func (s *sending) releaseSteps(ctx context.Context, r backup.Replica, snaps []ba
 	return s.ZFS.Release(ctx, backup.StepTag(r.Name), held...)
 }
 
-// Reap removes what a killed daemon left behind: holds of steps on sources, which
-// would make `qm destroy` fail. The daemon calls it at start, before any step
-// runs; a step that is tried again sets its hold anew.
+// Reap removes what a killed daemon left behind: mounts of snapshots, which make a
+// whole batch of destroys fail, and holds of steps on sources, which would make
+// `qm destroy` fail. The daemon calls it at start, before any step runs; a step
+// that is tried again mounts and holds anew. A mount that cannot be undone does
+// not keep the holds.
 func (a *Pools) Reap(ctx context.Context) error {
+	err := a.ZFS.ReapMounts(ctx)
+	if err != nil {
+		err = fmt.Errorf("unmount leftovers: %w", err)
+	}
+	return errors.Join(err, a.reapHolds(ctx))
+}
+
+func (a *Pools) reapHolds(ctx context.Context) error {
 	w, err := a.look(ctx)
 	if err != nil {
 		return fmt.Errorf("look for leftovers: %w", err)

@@ -46,8 +46,9 @@ func smith(t testing.TB) backup.Policy {
 }
 
 // newPools are smith's datasets on the fake.
-func newPools() *zfstest.Host {
-	h := zfstest.New("nvme", "hdd")
+func newPools(t testing.TB) *zfstest.Host {
+	t.Helper()
+	h := zfstest.New(t, "nvme", "hdd")
 	for _, d := range []string{"nvme/personal", "nvme/personal/photos", "nvme/data", "hdd/vm", "hdd/backups-data"} {
 		h.MkDataset(d)
 	}
@@ -122,7 +123,7 @@ func stage(r workflows.Report, name string) workflows.StageReport {
 }
 
 func TestScheduledNight(t *testing.T) {
-	host := newPools()
+	host := newPools(t)
 	start := vienna(t, "2026-11-25 01:30:00")
 	env := newEnv(t, host, start.Add(2*time.Second))
 	scheduled(t, env, start)
@@ -155,7 +156,7 @@ func TestScheduledNight(t *testing.T) {
 }
 
 func TestNightByHandWaitsForNothing(t *testing.T) {
-	host := newPools()
+	host := newPools(t)
 	now := vienna(t, "2026-11-25 15:12:30")
 	env := newEnv(t, host, now)
 	env.ExecuteWorkflow(workflows.Nightly, workflows.NightlyParams{})
@@ -169,7 +170,7 @@ func TestNightByHandWaitsForNothing(t *testing.T) {
 }
 
 func TestBackfilledNightRunsNowAndSaysSo(t *testing.T) {
-	host := newPools()
+	host := newPools(t)
 	env := newEnv(t, host, vienna(t, "2026-11-25 15:00:00"))
 	scheduled(t, env, vienna(t, "2026-11-20 01:30:00"))
 	env.ExecuteWorkflow(workflows.Nightly, workflows.NightlyParams{})
@@ -183,7 +184,7 @@ func TestBackfilledNightRunsNowAndSaysSo(t *testing.T) {
 }
 
 func TestSecondRunOfANightIsSkipped(t *testing.T) {
-	host := newPools()
+	host := newPools(t)
 	start := vienna(t, "2026-11-25 01:30:00")
 	env := newEnv(t, host, start)
 	scheduled(t, env, start)
@@ -199,7 +200,7 @@ func TestSecondRunOfANightIsSkipped(t *testing.T) {
 }
 
 func TestFailedPartIsAnOutcome(t *testing.T) {
-	host := newPools()
+	host := newPools(t)
 	env := newEnv(t, host, vienna(t, "2026-11-25 15:00:00"))
 	env.ExecuteWorkflow(workflows.Nightly, workflows.NightlyParams{})
 	report(t, env)
@@ -232,7 +233,7 @@ func TestFailedPartIsAnOutcome(t *testing.T) {
 }
 
 func TestStragglerDoesNotHoldTheNightUp(t *testing.T) {
-	host := newPools()
+	host := newPools(t)
 	start := vienna(t, "2026-11-25 01:30:00")
 	env := newEnv(t, host, start)
 	scheduled(t, env, start)
@@ -250,7 +251,7 @@ func TestStragglerDoesNotHoldTheNightUp(t *testing.T) {
 
 // TestPlanAndReportStaySmall: 500 datasets, well under Temporal's limits.
 func TestPlanAndReportStaySmall(t *testing.T) {
-	host := newPools()
+	host := newPools(t)
 	for i := range 500 {
 		host.MkDataset(fmt.Sprintf("nvme/personal/a-rather-long-dataset-name-%04d", i))
 	}

@@ -56,7 +56,7 @@ func TestCheckName(t *testing.T) {
 
 func TestMounts(t *testing.T) {
 	got := parseMounts("nvme/a /nvme/a zfs rw 0 0\nnvme/a\\040b@s /run/mnt zfs ro 0 0\nproc /proc proc rw 0 0\n")
-	if len(got) != 1 || !got["nvme/a b@s"] {
-		t.Errorf("parseMounts = %v, want only nvme/a b@s", got)
+	if want := (mount{snapshot: "nvme/a b@s", dir: "/run/mnt"}); len(got) != 1 || got[0] != want {
+		t.Errorf("parseMounts = %v, want only %v", got, want)
 	}
 }

@@ -6,9 +6,16 @@ import (
 	"strings"
 )
 
-// mountedSnapshots reads which snapshots are mounted anywhere: by a .zfs automount
-// or by hand. One mounted snapshot makes a whole destroy batch fail.
-func mountedSnapshots() (map[string]bool, error) {
+// mount is one mount of a snapshot, in the order of the kernel's table: a later
+// one may hide an earlier one on the same folder.
+type mount struct {
+	snapshot string // dataset@name, as it is called now: ZFS keeps this current
+	dir      string
+}
+
+// readMounts reads which snapshots are mounted anywhere: by a .zfs automount, by
+// hand or by us.
+func readMounts() ([]mount, error) {
 	data, err := os.ReadFile("/proc/self/mounts")
 	if err != nil {
 		return nil, err
@@ -16,15 +23,37 @@ func mountedSnapshots() (map[string]bool, error) {
 	return parseMounts(string(data)), nil
 }
 
-func parseMounts(data string) map[string]bool {
-	mounted := map[string]bool{}
+func parseMounts(data string) []mount {
+	var mounts []mount
 	for line := range strings.Lines(data) {
 		f := strings.Fields(line)
 		if len(f) > 2 && f[2] == "zfs" && strings.Contains(f[0], "@") {
-			mounted[unescape(f[0])] = true
+			mounts = append(mounts, mount{snapshot: unescape(f[0]), dir: unescape(f[1])})
 		}
 	}
-	return mounted
+	return mounts
+}
+
+// mountedSnapshots are the names that are mounted. One mounted snapshot makes a
+// whole destroy batch fail.
+func mountedSnapshots() (map[string]bool, error) {
+	mounts, err := readMounts()
+	mounted := map[string]bool{}
+	for _, m := range mounts {
+		mounted[m.snapshot] = true
+	}
+	return mounted, err
+}
+
+// mountedOn is the snapshot that one sees in dir; empty if none.
+func mountedOn(mounts []mount, dir string) string {
+	seen := ""
+	for _, m := range mounts {
+		if m.dir == dir {
+			seen = m.snapshot
+		}
+	}
+	return seen
 }
 
 // unescape undoes the kernel's octal escapes of blanks in /proc/mounts.

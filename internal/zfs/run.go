@@ -20,6 +20,9 @@ type Host struct {
 	// Deadline bounds every command but transfers; zero means DefaultDeadline.
 	// A command on a suspended pool may hang in the kernel for ever.
 	Deadline time.Duration
+	// MountRoot is the folder below which snapshots are mounted; empty means
+	// DefaultMountRoot.
+	MountRoot string
 }
 
 // DefaultDeadline is generous: 5000 snapshots list in seconds, but a pool that

@@ -35,8 +35,8 @@ func (s scene) CutReceive(snap backup.Snapshot, target string, props map[string]
 }
 
 func TestContract(t *testing.T) {
-	zfstest.Contract(t, func(*testing.T) zfstest.Scene {
-		h := zfstest.New("nvme", "hdd")
+	zfstest.Contract(t, func(t *testing.T) zfstest.Scene {
+		h := zfstest.New(t, "nvme", "hdd")
 		h.MkDataset("nvme/t")
 		return scene{h}
 	})

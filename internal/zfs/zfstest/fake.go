@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"testing"
 	"time"
 
 	"triplicate/internal/backup"
@@ -19,6 +20,7 @@ import (
 // others set the scene. It may be used by several goroutines.
 type Host struct {
 	mu       sync.Mutex
+	dir      string // where the filesystems are
 	now      func() time.Time
 	txg      uint64
 	guid     backup.GUID
@@ -44,6 +46,7 @@ type snapshot struct {
 	files map[string]string
 	holds map[string]time.Time
 	local map[string]string
+	users int // of a mount
 }
 
 // partial is what a cut receive leaves.
@@ -52,9 +55,10 @@ type partial struct {
 	isNew bool
 }
 
-// New makes a host with pools of these names.
-func New(pools ...string) *Host {
-	h := &Host{now: time.Now, guid: 1000, datasets: map[string]*dataset{}}
+// New makes a host with pools of these names, in a folder that goes when the test
+// ends.
+func New(t testing.TB, pools ...string) *Host {
+	h := &Host{dir: t.TempDir(), now: time.Now, guid: 1000, datasets: map[string]*dataset{}}
 	for _, p := range pools {
 		h.MkDataset(p)
 	}
