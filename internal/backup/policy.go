@@ -104,7 +104,12 @@ type ProxmoxPolicy struct {
 	At        TimeOfDay `json:"at"`
 	Storage   string    `json:"storage"`   // Proxmox VE's name of the PBS storage
 	Datastore string    `json:"datastore"` // PBS's own name of it
+	Namespace string    `json:"namespace,omitempty"`
 	Keep      Keep      `json:"keep"`
+	Exclude   []int     `json:"exclude,omitempty"`  // VMIDs
+	PBSGuest  int       `json:"pbsGuest,omitempty"` // VMID of the container that PBS runs in; 0: not a guest
+	// Dataset is the dataset that the datastore is on; empty: not on this host.
+	Dataset string `json:"dataset,omitempty"`
 }
 
 // OffsitePolicy is one offsite target.
@@ -114,4 +119,5 @@ type OffsitePolicy struct {
 	Pool   string    `json:"pool"`
 	Bucket string    `json:"bucket"`
 	Prefix string    `json:"prefix,omitempty"`
+	CapUSD float64   `json:"capUSD"` // a run that costs more waits for approval; 0: no cap
 }

@@ -98,6 +98,8 @@ type PBS struct {
 	Datastore string `yaml:"datastore,required" is:"id"`
 	// The namespace in the datastore; the root unless set.
 	Namespace string `yaml:"namespace" is:"namespace"`
+	// The dataset of this server that the datastore is on. Its offsite copy is then read from a snapshot taken while the datastore is idle.
+	Dataset string `yaml:"dataset" is:"dataset"`
 	// The VMID of the container it runs in, if it is a guest of the cluster. It is left out: it cannot back itself up.
 	VMID int `yaml:"vmid" min:"100" max:"999999999"`
 }

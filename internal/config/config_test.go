@@ -59,9 +59,9 @@ func TestExamplePolicy(t *testing.T) {
 			{Name: "personal", Source: "nvme/personal", Target: "hdd/backups-data/personal", At: at(2, 30)},
 			{Name: "data", Source: "nvme/data", Target: "hdd/backups-data/data", At: at(2, 30)},
 		},
-		Proxmox: &backup.ProxmoxPolicy{At: at(2, 0), Storage: "pbs", Datastore: "backups-vm",
+		Proxmox: &backup.ProxmoxPolicy{At: at(2, 0), Storage: "pbs", Datastore: "backups-vm", Dataset: "hdd/backups-vm",
 			Keep: backup.Keep{Daily: 3, Weekly: 2, Monthly: 3}},
-		Offsite: []backup.OffsitePolicy{{Name: "aws", At: at(3, 0), Pool: "hdd", Bucket: "smith-offsite", Prefix: "smith/hdd"}},
+		Offsite: []backup.OffsitePolicy{{Name: "aws", At: at(3, 0), Pool: "hdd", Bucket: "smith-offsite", Prefix: "smith/hdd", CapUSD: 5}},
 		LatestEnd: map[backup.Stage]backup.TimeOfDay{
 			backup.StageSnapshot: at(2, 15), backup.StageProxmox: at(5, 0),
 			backup.StageReplicate: at(8, 0), backup.StageOffsite: at(11, 0),

@@ -43,14 +43,17 @@ func (c *Config) Policy() backup.Policy {
 		p.Replicas = append(p.Replicas, backup.Replica{Name: names[i], Source: r.Source, Target: r.Target, At: r.Frequency.At})
 	}
 	if x := c.Proxmox; x != nil && x.Frequency.Kind != backup.Disabled {
-		p.Proxmox = &backup.ProxmoxPolicy{At: x.Frequency.At, Storage: x.PVE.Storage, Datastore: x.PBS.Datastore, Keep: x.Keep}
+		p.Proxmox = &backup.ProxmoxPolicy{
+			At: x.Frequency.At, Storage: x.PVE.Storage, Datastore: x.PBS.Datastore, Namespace: x.PBS.Namespace,
+			Keep: x.Keep, Exclude: slices.Clone(x.Exclude), PBSGuest: x.PBS.VMID, Dataset: x.PBS.Dataset,
+		}
 	}
 	for _, o := range c.Offsite {
 		if o.Frequency.Kind == backup.Disabled {
 			continue
 		}
 		p.Offsite = append(p.Offsite, backup.OffsitePolicy{Name: o.Name, At: o.Frequency.At, Pool: o.Pool, Bucket: o.Bucket,
-			Prefix: strings.TrimSuffix(o.Prefix, "/")})
+			Prefix: strings.TrimSuffix(o.Prefix, "/"), CapUSD: o.CostCapUSD})
 	}
 	return p
 }
