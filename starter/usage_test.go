@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"triplicate/internal/backup"
+)
+
+// TestWrongUsage ends with 2, a sentence, and where to read on.
+func TestWrongUsage(t *testing.T) {
+	for name, args := range map[string][]string{
+		"unknown verb":            {"sttaus"},
+		"unknown flag":            {"status", "--jsn"},
+		"too many arguments":      {"status", "nvme"},
+		"argument missing":        {"replay"},
+		"replica missing":         {"run", "replicate"},
+		"dataset of ack missing":  {"ack", "retention"},
+		"two datasets":            {"snapshots", "nvme/personal", "hdd/data"},
+		"flag without its value":  {"replay", "x", "--save"},
+		"follow without a run ID": {"follow"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSmith(t)
+			got := s.must(exitUsage, args...)
+			if !strings.HasPrefix(got.err, "triplicate: ") || !strings.Contains(got.err, "try: triplicate --help") || got.out != "" {
+				t.Errorf("stdout:\n%sstderr:\n%s", got.out, got.err)
+			}
+		})
+	}
+}
+
+// TestWrongConfig ends with 7, whatever the verb, and points at the place.
+func TestWrongConfig(t *testing.T) {
+	s := newSmith(t)
+	s.write(strings.Replace(rows, "frequency: hourly,", "frequency: hourley,", 1))
+	for _, args := range [][]string{
+		{"check"}, {"plan"}, {"status"}, {"snapshots"}, {"ack", "retention", "nvme/personal"},
+		{"run", "nightly"}, {"follow", "x"}, {"schedules", "list"}, {"schedules", "sync"}, {"replay", "x"},
+	} {
+		got := s.must(exitConfig, args...)
+		if !strings.Contains(got.err, "triplicate.yaml:6:") || !strings.Contains(got.err, "hourley") {
+			t.Errorf("%v: stderr: %s", args, got.err)
+		}
+	}
+	if err := os.Remove(s.config); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.must(exitConfig, "check"); !strings.Contains(got.err, s.config) {
+		t.Errorf("stderr: %s", got.err)
+	}
+	s.must(exitOK, "version")
+}
+
+// TestErrorsAsJSON: with --json an error is one line of JSON, on stderr, that
+// carries the exit status.
+func TestErrorsAsJSON(t *testing.T) {
+	s := newSmith(t)
+	for _, tc := range []struct {
+		args []string
+		code int
+		says string
+	}{
+		{[]string{"snapshots", "nvme/typo", "--json"}, exitFailed, "nvme/typo"},
+		{[]string{"schedules", "list", "--json"}, exitUnreachable, "is triplicated running?"},
+		{[]string{"run", "replicate", "--json"}, exitUsage, "arg"},
+	} {
+		got := s.must(tc.code, tc.args...)
+		line, _, _ := strings.Cut(got.err, "\n")
+		var e struct {
+			Error string `json:"error"`
+			Exit  int    `json:"exit"`
+		}
+		if err := json.Unmarshal([]byte(line), &e); err != nil || e.Exit != tc.code || !strings.Contains(e.Error, tc.says) || got.out != "" {
+			t.Errorf("%v: %v in %q, stdout %q; want exit %d and %q", tc.args, err, got.err, got.out, tc.code, tc.says)
+		}
+	}
+}
+
+// TestInterrupted ends with 130, as a shell expects.
+func TestInterrupted(t *testing.T) {
+	s := newSmith(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if got := s.triplicateIn(ctx, "schedules", "list"); got.code != exitInterrupted {
+		t.Errorf("ended with %d, want %d\n%s", got.code, exitInterrupted, got.err)
+	}
+}
+
+// TestHelpSaysTheExitStatuses: each verb's help has the table.
+func TestHelpSaysTheExitStatuses(t *testing.T) {
+	s := newSmith(t)
+	for _, verb := range []string{"check", "plan", "status", "snapshots", "run", "follow", "schedules", "replay", "ack"} {
+		got := s.must(exitOK, verb, "--help")
+		if !strings.Contains(got.out, "EXIT STATUS") || !strings.Contains(got.out, "4  a copy is missing or too old") {
+			t.Errorf("%s --help:\n%s", verb, got.out)
+		}
+	}
+}
+
+// TestColour: only on a terminal, and not where NO_COLOR says so (no-color.org).
+func TestColour(t *testing.T) {
+	s := newSmith(t)
+	file, err := os.Create(filepath.Join(t.TempDir(), "out"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = file.Close() }()
+	// The master's end of a pseudo-terminal is a terminal, too.
+	tty, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tty.Close() }()
+	for name, tc := range map[string]struct {
+		cli     *cli
+		noColor string
+		want    string
+	}{
+		"on a terminal":           {&cli{out: tty}, "", "\033[31mfailed\033[0m"},
+		"a terminal and NO_COLOR": {&cli{out: tty}, "1", "failed"},
+		"into a file":             {&cli{out: file}, "", "failed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("NO_COLOR", tc.noColor)
+			if got := tc.cli.paint(backup.Failed, "failed"); got != tc.want {
+				t.Errorf("painted %q, want %q", got, tc.want)
+			}
+		})
+	}
+	for _, verb := range []string{"check", "plan", "status", "snapshots"} {
+		if got := s.triplicate(verb); strings.Contains(got.out+got.err, "\033") {
+			t.Errorf("%s: an escape sequence, not on a terminal:\n%q", verb, got.out)
+		}
+	}
+}
