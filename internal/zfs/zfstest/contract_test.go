@@ -25,10 +25,8 @@ func join(dir, name string) string {
 	return dir + "/" + name
 }
 
-func (s scene) Read(snapshot, file string) string { return s.Files(snapshot)[file] }
-
 func (s scene) CutReceive(snap backup.Snapshot, target string, props map[string]string) {
-	s.CutAfter(10)
+	s.CutAfter(40_000)
 	_ = s.Transfer(context.Background(), backup.Transfer{
 		To: snap, Type: backup.Filesystem, Target: target, NewTarget: true, Props: props,
 	}, nil)

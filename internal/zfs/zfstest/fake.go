@@ -1,13 +1,17 @@
-// Package zfstest keeps pools in memory that behave as OpenZFS does, and the
-// contract that says what that means. The contract runs on the fake in every test
-// run, and on real OpenZFS in the lab: a fake without it would be a lie.
+// Package zfstest keeps pools that behave as OpenZFS does, filesystems as folders
+// and snapshots as copies of them, and the contract that says what that means.
+// The contract runs on the fake in every test run, and on real OpenZFS in the
+// lab: a fake without it would be a lie.
 package zfstest
 
 import (
 	"context"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -17,13 +21,16 @@ import (
 )
 
 // Host is a machine with pools. Its methods are those of activities.ZFS; the
-// others set the scene. It may be used by several goroutines.
+// others set the scene, and fail the test if they cannot. It may be used by
+// several goroutines.
 type Host struct {
+	t        testing.TB
+	dir      string // of all trees
 	mu       sync.Mutex
-	dir      string // where the filesystems are
 	now      func() time.Time
 	txg      uint64
 	guid     backup.GUID
+	pools    map[string]*backup.Pool
 	datasets map[string]*dataset
 	calls    []string
 	failAt   int
@@ -34,19 +41,26 @@ type Host struct {
 
 type dataset struct {
 	backup.Dataset
-	files   map[string]string
+	tree    string // folder of its files
 	snaps   []*snapshot
-	marks   []backup.Bookmark
-	receive map[string]string // properties set by receive
+	marks   []mark
+	native  map[string]string // ZFS's own properties that were set
+	quota   int64             // bytes of it and all below; 0: none
 	partial *partial
 }
 
 type snapshot struct {
 	backup.SnapshotFacts
-	files map[string]string
+	tree  string
 	holds map[string]time.Time
 	local map[string]string
-	users int // of a mount
+	mounts
+}
+
+// mark keeps the tree of its snapshot, to know what was written since.
+type mark struct {
+	backup.Bookmark
+	tree string
 }
 
 // partial is what a cut receive leaves.
@@ -55,14 +69,24 @@ type partial struct {
 	isNew bool
 }
 
-// New makes a host with pools of these names, in a folder that goes when the test
-// ends.
+// New makes a host with pools of these names. Its folders go when the test ends.
 func New(t testing.TB, pools ...string) *Host {
-	h := &Host{dir: t.TempDir(), now: time.Now, guid: 1000, datasets: map[string]*dataset{}}
+	h := &Host{
+		t: t, dir: t.TempDir(), now: time.Now, guid: 1000,
+		pools: map[string]*backup.Pool{}, datasets: map[string]*dataset{},
+	}
 	for _, p := range pools {
-		h.MkDataset(p)
+		h.MkPool(p)
 	}
 	return h
+}
+
+// MkPool makes one more pool.
+func (h *Host) MkPool(name string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.pools[name] = &backup.Pool{Name: name, Health: "ONLINE", Size: 1 << 32, Free: 1 << 31}
+	h.must(h.add(name, backup.Filesystem))
 }
 
 // SetNow gives the host a clock.
@@ -74,81 +98,47 @@ func (h *Host) MkDataset(name string) { h.make(name, backup.Filesystem) }
 // MkVolume makes a volume.
 func (h *Host) MkVolume(name string) { h.make(name, backup.Volume) }
 
+// MkEncrypted makes an encrypted filesystem with its key loaded.
+func (h *Host) MkEncrypted(name string) { h.make(name, backup.Filesystem).Encrypted = true }
+
 func (h *Host) make(name string, kind backup.DatasetType) *dataset {
+	h.t.Helper()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.add(name, kind)
+	return h.must(h.add(name, kind))
 }
 
-func (h *Host) add(name string, kind backup.DatasetType) *dataset {
+func (h *Host) must(d *dataset, err error) *dataset {
+	h.t.Helper()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return d
+}
+
+func (h *Host) add(name string, kind backup.DatasetType) (*dataset, error) {
 	h.txg++
 	h.guid++
-	d := &dataset{files: map[string]string{}, receive: map[string]string{}}
+	d := &dataset{native: map[string]string{}, tree: h.newTree(h.guid)}
 	d.Dataset = backup.Dataset{
 		Name: name, Type: kind, GUID: h.guid, CreateTXG: h.txg, KeyLoaded: true,
 		Mounted: kind == backup.Filesystem, Properties: map[string]backup.Property{},
 	}
 	h.datasets[name] = d
-	return d
+	return d, os.Mkdir(d.tree, 0o755)
 }
 
-// WriteFile writes into a filesystem's live state.
-func (h *Host) WriteFile(dataset, name, content string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.datasets[dataset].files[name] = content
-}
+// newTree names a folder for an object's files.
+func (h *Host) newTree(guid backup.GUID) string { return free(filepath.Join(h.dir, guid.String())) }
 
-// Files is what a snapshot (dataset@name) holds; nil if it is not there.
-func (h *Host) Files(name string) map[string]string {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if s := h.snap(name); s != nil {
-		return maps.Clone(s.files)
+// free numbers a name that is taken: a replica's snapshot has its source's GUID.
+func free(name string) string {
+	for n, try := 2, name; ; n++ {
+		if _, err := os.Lstat(try); err != nil {
+			return try
+		}
+		try = name + "." + strconv.Itoa(n)
 	}
-	return nil
-}
-
-// ReceiveProperties are the properties that the receive which made a dataset set.
-func (h *Host) ReceiveProperties(dataset string) map[string]string {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return maps.Clone(h.datasets[dataset].receive)
-}
-
-// Destroy removes a dataset and all below it, or a snapshot or bookmark, as an
-// operator might.
-func (h *Host) Destroy(name string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	ds, snap, isSnap := strings.Cut(name, "@")
-	if isSnap {
-		d := h.datasets[ds]
-		d.snaps = slices.DeleteFunc(d.snaps, func(s *snapshot) bool { return s.Name == snap })
-		return
-	}
-	maps.DeleteFunc(h.datasets, func(n string, _ *dataset) bool { return backup.Under(n, name) })
-}
-
-// MkEncrypted makes an encrypted filesystem with its key loaded.
-func (h *Host) MkEncrypted(name string) { h.make(name, backup.Filesystem).Encrypted = true }
-
-// UnloadKey takes an encrypted filesystem's key away.
-func (h *Host) UnloadKey(name string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.datasets[name].KeyLoaded, h.datasets[name].Mounted = false, false
-}
-
-// Mount mounts a snapshot until the returned function is called.
-func (h *Host) Mount(snapshot string) (unmount func()) {
-	set := func(mounted bool) {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		h.snap(snapshot).Mounted = mounted
-	}
-	set(true)
-	return func() { set(false) }
 }
 
 // FailCall makes the n-th changing call from now fail with err: late, after it has
@@ -166,7 +156,7 @@ func (h *Host) CutAfter(bytes int) {
 	h.cut = bytes
 }
 
-// Calls lists the changing calls so far.
+// Calls lists the changing calls so far; a mount changes something too.
 func (h *Host) Calls() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -207,6 +197,25 @@ func (h *Host) snap(name string) *snapshot {
 }
 
 func missing(name string) error { return fmt.Errorf("%s: dataset %w", name, backup.ErrNotFound) }
+
+// readable says whether the pool answers; writable, whether it can be changed.
+func (h *Host) readable(names ...string) error {
+	for _, n := range names {
+		if p := h.pools[backup.PoolOf(n)]; p != nil && p.Health == suspended {
+			return fmt.Errorf("%s: %w", n, backup.ErrSuspended)
+		}
+	}
+	return nil
+}
+
+func (h *Host) writable(names ...string) error {
+	for _, n := range names {
+		if p := h.pools[backup.PoolOf(n)]; p != nil && p.ReadOnly {
+			return fmt.Errorf("%s: %w", n, backup.ErrReadOnlyPool)
+		}
+	}
+	return h.readable(names...)
+}
 
 // sorted lists the datasets below the roots, parents first.
 func (h *Host) sorted(roots []string) []*dataset {

@@ -16,10 +16,8 @@ func (h *Host) Pools(context.Context) ([]backup.Pool, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var pools []backup.Pool
-	for _, d := range h.sorted(nil) {
-		if !strings.Contains(d.Name, "/") {
-			pools = append(pools, backup.Pool{Name: d.Name, Health: "ONLINE", Size: 1 << 32, Free: 1 << 31})
-		}
+	for _, name := range slices.Sorted(maps.Keys(h.pools)) {
+		pools = append(pools, *h.pools[name])
 	}
 	return pools, nil
 }
@@ -28,6 +26,9 @@ func (h *Host) Pools(context.Context) ([]backup.Pool, error) {
 func (h *Host) Datasets(_ context.Context, roots ...string) ([]backup.Dataset, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if err := h.readable(h.asked(roots)...); err != nil {
+		return nil, err
+	}
 	var out []backup.Dataset
 	for _, d := range h.sorted(roots) {
 		c := d.Dataset
@@ -35,9 +36,29 @@ func (h *Host) Datasets(_ context.Context, roots ...string) ([]backup.Dataset, e
 		if d.partial != nil {
 			c.ResumeToken = token(d.Name)
 		}
+		var err error
+		if c.Referenced, err = newer("", d.tree); err != nil {
+			return nil, err
+		}
+		last := ""
+		if len(d.snaps) > 0 {
+			last = d.snaps[len(d.snaps)-1].tree
+		}
+		if c.Written, err = newer(last, d.tree); err != nil {
+			return nil, err
+		}
+		c.Available = 1 << 31
 		out = append(out, c)
 	}
 	return out, nil
+}
+
+// asked are the roots of a listing; none means every pool.
+func (h *Host) asked(roots []string) []string {
+	if len(roots) == 0 {
+		return slices.Sorted(maps.Keys(h.pools))
+	}
+	return roots
 }
 
 // inherited are a dataset's user properties with those of its parents.
@@ -61,13 +82,18 @@ func (h *Host) inherited(d *dataset) map[string]backup.Property {
 func (h *Host) Points(_ context.Context, roots ...string) ([]backup.Snapshot, []backup.Bookmark, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if err := h.readable(h.asked(roots)...); err != nil {
+		return nil, nil, err
+	}
 	var snaps []backup.Snapshot
 	var marks []backup.Bookmark
 	for _, d := range h.sorted(roots) {
 		for _, s := range d.snaps {
 			snaps = append(snaps, s.Snapshot)
 		}
-		marks = append(marks, d.marks...)
+		for _, m := range d.marks {
+			marks = append(marks, m.Bookmark)
+		}
 	}
 	return snaps, marks, nil
 }
@@ -76,6 +102,9 @@ func (h *Host) Points(_ context.Context, roots ...string) ([]backup.Snapshot, []
 func (h *Host) Facts(_ context.Context, names ...string) ([]backup.SnapshotFacts, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if err := h.readable(names...); err != nil {
+		return nil, err
+	}
 	var out []backup.SnapshotFacts
 	for _, n := range names {
 		s := h.snap(n)
@@ -83,7 +112,7 @@ func (h *Host) Facts(_ context.Context, names ...string) ([]backup.SnapshotFacts
 			continue
 		}
 		f := s.SnapshotFacts
-		f.UserRefs = len(s.holds)
+		f.UserRefs, f.Mounted, f.Clones = len(s.holds), s.any(), h.clones(n)
 		f.Properties = map[string]backup.Property{}
 		// A dataset's user property shows on its snapshots as inherited.
 		for k, p := range h.inherited(h.datasets[s.Dataset]) {
@@ -96,6 +125,49 @@ func (h *Host) Facts(_ context.Context, names ...string) ([]backup.SnapshotFacts
 		out = append(out, f)
 	}
 	return out, nil
+}
+
+// clones are the datasets made from a snapshot.
+func (h *Host) clones(snapshot string) []string {
+	var names []string
+	for _, d := range h.sorted(nil) {
+		if d.Origin == snapshot {
+			names = append(names, d.Name)
+		}
+	}
+	return names
+}
+
+// Written is how much of a snapshot is newer than another, or than a bookmark.
+func (h *Host) Written(_ context.Context, to backup.Snapshot, since string) (int64, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err := h.readable(to.Dataset); err != nil {
+		return 0, err
+	}
+	have := h.snap(to.String())
+	if have == nil {
+		return 0, missing(to.String())
+	}
+	if have.GUID != to.GUID {
+		return 0, fmt.Errorf("%s: %w", to, backup.ErrChanged)
+	}
+	base, txg := "", uint64(0)
+	if s := h.snap(to.Dataset + since); s != nil {
+		base, txg = s.tree, s.CreateTXG
+	}
+	for _, m := range h.datasets[to.Dataset].marks {
+		if "#"+m.Name == since {
+			base, txg = m.tree, m.CreateTXG
+		}
+	}
+	if base == "" {
+		return 0, missing(to.Dataset + since)
+	}
+	if txg > have.CreateTXG {
+		return 0, fmt.Errorf("%s is older than %s", to, since)
+	}
+	return newer(base, have.tree)
 }
 
 // Holds lists holds.

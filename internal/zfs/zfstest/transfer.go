@@ -2,33 +2,39 @@ package zfstest
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"maps"
+	"os"
 	"slices"
 	"time"
 
 	"triplicate/internal/backup"
 )
 
-// size of a stream, in the fake's own measure: what files differ.
+// size of a stream: what it brings, and its own head and tail.
 func (h *Host) size(t backup.Transfer) int64 {
-	var n int64
 	to := h.snap(t.To.String())
 	if to == nil {
 		return 0
 	}
-	var base map[string]string
-	if t.From != nil {
-		if s := h.snap(t.From.String()); s != nil {
-			base = s.files
+	base := ""
+	if from, d := h.base(t), h.datasets[to.Dataset]; from != 0 {
+		for _, s := range d.snaps {
+			if s.GUID == from {
+				base = s.tree
+			}
+		}
+		for _, m := range d.marks {
+			if m.GUID == from {
+				base = m.tree
+			}
 		}
 	}
-	for name, content := range to.files {
-		if base == nil || base[name] != content {
-			n += int64(len(content)) + 1
-		}
+	n, err := newer(base, to.tree)
+	if err != nil {
+		h.t.Error(err)
 	}
-	return n
+	return n + 2*record
 }
 
 // Estimate is the stream's size.
@@ -48,20 +54,27 @@ func (h *Host) Transfer(ctx context.Context, t backup.Transfer, progress func(in
 		if to == nil {
 			return missing(t.To.String())
 		}
+		if err := h.readable(t.To.Dataset); err != nil {
+			return err
+		}
 		if src := h.datasets[to.Dataset]; src.Encrypted && !src.KeyLoaded && !t.Raw {
 			return fmt.Errorf("%s: %w", t.To, backup.ErrKeyUnavailable)
 		}
 		if err := h.receivable(t, to); err != nil {
 			return err
 		}
-		if h.cut > 0 && int64(h.cut) < h.size(t) {
-			return h.cutShort(t, to)
+		size := h.size(t)
+		if h.overQuota(t.Target, size) {
+			return h.cutShort(t, to, size/2, backup.ErrNoSpace)
+		}
+		if cut := int64(h.cut); cut > 0 && cut < size {
+			h.cut = 0
+			return h.cutShort(t, to, cut, backup.ErrIncomplete)
 		}
 		if progress != nil {
-			progress(h.size(t))
+			progress(size)
 		}
-		h.receive(t, to)
-		return nil
+		return h.receive(t, to)
 	})
 }
 
@@ -78,8 +91,33 @@ func (h *Host) base(t backup.Transfer) backup.GUID {
 	return 0
 }
 
+// overQuota says whether so many more bytes are too many for the target or a
+// parent of it.
+func (h *Host) overQuota(target string, size int64) bool {
+	for name, d := range h.datasets {
+		if d.quota == 0 || !backup.Under(target, name) {
+			continue
+		}
+		used := size
+		for _, child := range h.sorted([]string{name}) {
+			n, err := newer("", child.tree)
+			if err != nil {
+				h.t.Error(err)
+			}
+			used += n
+		}
+		if used > d.quota {
+			return true
+		}
+	}
+	return false
+}
+
 // receivable says what zfs receive would complain of.
 func (h *Host) receivable(t backup.Transfer, to *snapshot) error {
+	if err := h.writable(t.Target); err != nil {
+		return err
+	}
 	d := h.datasets[t.Target]
 	if t.Token != "" {
 		if d == nil || d.partial == nil || d.partial.token.ToGUID != to.GUID {
@@ -106,8 +144,8 @@ func (h *Host) receivable(t backup.Transfer, to *snapshot) error {
 	if i < 0 {
 		return fmt.Errorf("%s: %w", t.Target, backup.ErrDiverged)
 	}
-	if !maps.Equal(d.files, d.snaps[i].files) {
-		return fmt.Errorf("%s: %w", t.Target, backup.ErrModified)
+	if n, err := newer(d.snaps[i].tree, d.tree); err != nil || n > 0 {
+		return fmt.Errorf("%s: %w", t.Target, errors.Join(backup.ErrModified, err))
 	}
 	return nil
 }
@@ -122,55 +160,70 @@ func parent(name string) string {
 }
 
 // made is the target, made anew as a receive makes it.
-func (h *Host) made(t backup.Transfer) *dataset {
+func (h *Host) made(t backup.Transfer) (*dataset, error) {
 	if d := h.datasets[t.Target]; d != nil {
-		return d
+		return d, nil
 	}
-	d := h.add(t.Target, t.Type)
-	d.Mounted, d.ReadOnly = false, true
-	d.receive["readonly"] = "on"
+	d, err := h.add(t.Target, t.Type)
+	if err != nil {
+		return nil, err
+	}
+	d.Mounted = false
 	if t.Raw {
 		src := h.datasets[t.To.Dataset]
 		d.Encrypted, d.KeyLoaded = src.Encrypted, !src.Encrypted
 	}
+	props := map[string]string{"readonly": "on", "canmount": "noauto", "setuid": "off", "exec": "off", "devices": "off"}
 	if t.Type == backup.Volume {
-		d.receive["volmode"] = "none"
-	} else {
-		d.receive["canmount"] = "noauto"
+		props = map[string]string{"readonly": "on", "volmode": "none", "snapdev": "hidden", "refreservation": "0"}
+	}
+	for k, v := range props {
+		if err := h.setNative(d, k, v); err != nil {
+			return nil, err
+		}
 	}
 	for k, v := range t.Props {
 		d.Properties[k] = backup.Property{Value: v, Source: "local"}
 	}
-	return d
+	return d, nil
 }
 
-func (h *Host) cutShort(t backup.Transfer, to *snapshot) error {
+// cutShort keeps what arrived before why.
+func (h *Host) cutShort(t backup.Transfer, to *snapshot, arrived int64, why error) error {
 	isNew := h.datasets[t.Target] == nil
-	token := backup.Token{ToName: to.String(), ToGUID: to.GUID, FromGUID: 0, Raw: t.Raw, Bytes: int64(h.cut)}
+	token := backup.Token{ToName: to.String(), ToGUID: to.GUID, FromGUID: 0, Raw: t.Raw, Bytes: arrived}
 	if !isNew {
 		token.FromGUID = h.base(t)
 	}
-	d := h.made(t)
+	d, err := h.made(t)
+	if err != nil {
+		return err
+	}
 	if d.partial == nil {
 		d.partial = &partial{isNew: isNew}
 	}
 	d.partial.token = token
-	h.cut = 0
-	return fmt.Errorf("%s: %w", t.Target, backup.ErrIncomplete)
+	return fmt.Errorf("%s: %w", t.Target, why)
 }
 
-func (h *Host) receive(t backup.Transfer, to *snapshot) {
-	d := h.made(t)
+func (h *Host) receive(t backup.Transfer, to *snapshot) error {
+	d, err := h.made(t)
+	if err != nil {
+		return err
+	}
 	d.partial = nil
 	// Already there: ignored, and zfs receive says 0.
 	if slices.ContainsFunc(d.snaps, func(s *snapshot) bool { return s.GUID == to.GUID }) {
-		return
+		return nil
 	}
 	h.txg++
-	s := &snapshot{SnapshotFacts: to.SnapshotFacts, files: maps.Clone(to.files), holds: map[string]time.Time{}}
-	s.Dataset, s.CreateTXG, s.Clones, s.Mounted = t.Target, h.txg, nil, false
+	s := &snapshot{SnapshotFacts: to.SnapshotFacts, tree: h.newTree(to.GUID), holds: map[string]time.Time{}}
+	s.Dataset, s.CreateTXG = t.Target, h.txg
 	d.snaps = append(d.snaps, s)
-	d.files = maps.Clone(to.files)
+	if err := copyTree(to.tree, s.tree); err != nil {
+		return err
+	}
+	return h.fill(d, to.tree)
 }
 
 // AbortReceive discards a partial receive.
@@ -180,8 +233,14 @@ func (h *Host) AbortReceive(ctx context.Context, target string) error {
 		if d == nil || d.partial == nil {
 			return nil
 		}
+		if err := h.writable(target); err != nil {
+			return err
+		}
 		if d.partial.isNew {
 			delete(h.datasets, target)
+			if err := os.RemoveAll(d.tree); err != nil {
+				return err
+			}
 		}
 		d.partial = nil
 		return nil

@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"os"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -23,18 +25,24 @@ func (h *Host) TakeSnapshots(ctx context.Context, names []string, props map[stri
 			if h.snap(n) != nil {
 				return fmt.Errorf("%s: dataset %w", n, backup.ErrExists)
 			}
+			if err := h.writable(ds); err != nil {
+				return err
+			}
 		}
 		h.txg++
 		for _, n := range names {
 			ds, name, _ := strings.Cut(n, "@")
 			h.guid++
-			d := h.datasets[ds]
+			d, tree := h.datasets[ds], h.newTree(h.guid)
+			if err := copyTree(d.tree, tree); err != nil {
+				return err
+			}
 			d.snaps = append(d.snaps, &snapshot{
 				SnapshotFacts: backup.SnapshotFacts{
 					Snapshot: backup.Snapshot{Dataset: ds, Name: name, GUID: h.guid, CreateTXG: h.txg},
 					Creation: h.now().UTC(),
 				},
-				files: maps.Clone(d.files), holds: map[string]time.Time{}, local: maps.Clone(props),
+				tree: tree, holds: map[string]time.Time{}, local: maps.Clone(props),
 			})
 		}
 		return nil
@@ -44,6 +52,9 @@ func (h *Host) TakeSnapshots(ctx context.Context, names []string, props map[stri
 // SetProperties sets user properties.
 func (h *Host) SetProperties(ctx context.Context, name string, props map[string]string) error {
 	return h.change(ctx, "set "+name, func() error {
+		if err := h.writable(name); err != nil {
+			return err
+		}
 		if s := h.snap(name); s != nil {
 			if s.local == nil {
 				s.local = map[string]string{}
@@ -65,9 +76,12 @@ func (h *Host) SetProperties(ctx context.Context, name string, props map[string]
 // Bookmark makes a bookmark.
 func (h *Host) Bookmark(ctx context.Context, s backup.Snapshot, name string) error {
 	return h.change(ctx, "bookmark "+s.String()+" #"+name, func() error {
-		d := h.datasets[s.Dataset]
-		if d == nil || h.snap(s.String()) == nil {
+		d, have := h.datasets[s.Dataset], h.snap(s.String())
+		if d == nil || have == nil {
 			return missing(s.String())
+		}
+		if err := h.writable(s.Dataset); err != nil {
+			return err
 		}
 		for _, b := range d.marks {
 			if b.Name == name && b.GUID != s.GUID {
@@ -77,7 +91,8 @@ func (h *Host) Bookmark(ctx context.Context, s backup.Snapshot, name string) err
 				return nil
 			}
 		}
-		d.marks = append(d.marks, backup.Bookmark{Dataset: s.Dataset, Name: name, GUID: s.GUID, CreateTXG: s.CreateTXG})
+		made := backup.Bookmark{Dataset: s.Dataset, Name: name, GUID: s.GUID, CreateTXG: have.CreateTXG}
+		d.marks = append(d.marks, mark{Bookmark: made, tree: have.tree})
 		return nil
 	})
 }
@@ -89,6 +104,9 @@ func (h *Host) Hold(ctx context.Context, tag string, names ...string) error {
 			s := h.snap(n)
 			if s == nil {
 				return missing(n)
+			}
+			if err := h.writable(n); err != nil {
+				return err
 			}
 			s.holds[tag] = h.now()
 		}
@@ -111,7 +129,10 @@ func (h *Host) Release(ctx context.Context, tag string, names ...string) error {
 // DestroySnapshots destroys a batch or none of it.
 func (h *Host) DestroySnapshots(ctx context.Context, ds string, snaps []backup.Snapshot) error {
 	return h.change(ctx, fmt.Sprint("destroy ", snaps), func() error {
-		gone := map[string]bool{}
+		if err := h.writable(ds); err != nil {
+			return err
+		}
+		var gone []string
 		for _, want := range snaps {
 			s := h.snap(want.String())
 			switch {
@@ -121,17 +142,14 @@ func (h *Host) DestroySnapshots(ctx context.Context, ds string, snaps []backup.S
 				return fmt.Errorf("%s: %w", want, backup.ErrChanged)
 			case len(s.holds) > 0:
 				return fmt.Errorf("%s: %w", want, backup.ErrHeld)
-			case len(s.Clones) > 0:
+			case len(h.clones(want.String())) > 0:
 				return fmt.Errorf("%s: %w", want, backup.ErrCloned)
-			case s.Mounted:
+			case s.any():
 				return fmt.Errorf("%s: %w", want, backup.ErrBusy)
 			}
-			gone[s.Name] = true
+			gone = append(gone, s.Name)
 		}
-		if d := h.datasets[ds]; d != nil {
-			d.snaps = slices.DeleteFunc(d.snaps, func(s *snapshot) bool { return gone[s.Name] })
-		}
-		return nil
+		return h.destroy(h.datasets[ds], gone)
 	})
 }
 
@@ -142,13 +160,23 @@ func (h *Host) DestroyBookmark(ctx context.Context, b backup.Bookmark) error {
 		if d == nil {
 			return nil
 		}
-		for _, have := range d.marks {
-			if have.Name == b.Name && have.GUID != b.GUID {
-				return fmt.Errorf("%s: %w", b, backup.ErrChanged)
-			}
+		i := slices.IndexFunc(d.marks, func(m mark) bool { return m.Name == b.Name })
+		if i < 0 {
+			return nil
 		}
-		d.marks = slices.DeleteFunc(d.marks, func(x backup.Bookmark) bool { return x.Name == b.Name })
-		return nil
+		m := d.marks[i]
+		if m.GUID != b.GUID {
+			return fmt.Errorf("%s: %w", b, backup.ErrChanged)
+		}
+		if err := h.writable(b.Dataset); err != nil {
+			return err
+		}
+		d.marks = slices.Delete(d.marks, i, i+1)
+		if slices.ContainsFunc(d.snaps, func(s *snapshot) bool { return s.tree == m.tree }) ||
+			slices.ContainsFunc(d.marks, func(o mark) bool { return o.tree == m.tree }) {
+			return nil
+		}
+		return os.RemoveAll(m.tree)
 	})
 }
 
@@ -167,7 +195,31 @@ func (h *Host) create(name string) error {
 	if err := h.create(path.Dir(name)); err != nil {
 		return err
 	}
-	d := h.add(name, backup.Filesystem)
+	if err := h.writable(name); err != nil {
+		return err
+	}
+	d, err := h.add(name, backup.Filesystem)
+	if err != nil {
+		return err
+	}
 	d.Mounted, d.ReadOnly = false, true
+	d.native["canmount"], d.native["readonly"] = "off", "on"
+	return nil
+}
+
+// setNative sets one of ZFS's own properties.
+func (h *Host) setNative(d *dataset, name, value string) error {
+	d.native[name] = value
+	switch name {
+	case "readonly":
+		d.ReadOnly = value == "on"
+	case "quota":
+		if value == "none" {
+			value = "0"
+		}
+		n, err := strconv.ParseInt(value, 10, 64)
+		d.quota = n
+		return err
+	}
 	return nil
 }
