@@ -127,7 +127,8 @@ func (h *Host) Clone(snapshot, dataset string) {
 	h.fatal(h.fill(d, h.snap(snapshot).tree))
 }
 
-// Destroy removes a dataset and all below it, or a snapshot, as an operator might.
+// Destroy removes a dataset and all below it, a pool's root with the pool, or a
+// snapshot, as an operator might.
 func (h *Host) Destroy(name string) {
 	h.t.Helper()
 	h.mu.Lock()
@@ -136,6 +137,7 @@ func (h *Host) Destroy(name string) {
 		h.fatal(h.destroy(h.datasets[ds], []string{snap}))
 		return
 	}
+	delete(h.pools, name)
 	for n, d := range h.datasets {
 		if !backup.Under(n, name) {
 			continue
