@@ -53,7 +53,7 @@ func (s *Server) completeUpload(c *call) error {
 	if err != nil {
 		return err
 	}
-	v := &version{attributes: u.attributes, ID: newID(serial), Serial: serial, SumType: u.SumType, Modified: c.now.UTC(), Blob: fmt.Sprintf("%016x", serial)}
+	v := &version{attributes: u.attributes, ID: newID(serial), Serial: serial, SumType: u.SumType, Modified: u.Begun, Blob: fmt.Sprintf("%016x", serial)}
 	if err := s.assemble(c, v, u, parts); err != nil {
 		return err
 	}
