@@ -20,7 +20,18 @@ const (
 	TypeReadOnlyPool   = "ReadOnlyPool"
 	TypeSuspended      = "Suspended"
 	TypePermission     = "Permission"
-	TypePartial        = "Partial" // a partial receive that is not ours to abort
+	TypePartial        = "Partial"     // a partial receive that is not ours to abort
+	TypeCredentials    = "Credentials" // token or key wrong, expired or revoked
+	TypeForbidden      = "Forbidden"   // token or key right, but without the privilege
+	TypeFingerprint    = "Fingerprint" // another certificate than the pinned one
+	TypeRefused        = "Refused"     // the server said no, and will again
+	TypeClockSkew      = "ClockSkew"
+)
+
+// Failure types that are tried again, each in its own time.
+const (
+	TypeUnclear     = "Unclear" // the answer was lost: look for a minute before asking again
+	TypeUnreachable = "Unreachable"
 )
 
 // ErrNotConfigured is what a made-up name meets: a workflow named something that
@@ -44,7 +55,22 @@ var permanent = []struct {
 	{backup.ErrSuspended, TypeSuspended},
 	{backup.ErrPermission, TypePermission},
 	{backup.ErrPartial, TypePartial},
+	{backup.ErrCredentials, TypeCredentials},
+	{backup.ErrForbidden, TypeForbidden},
+	{backup.ErrFingerprint, TypeFingerprint},
+	{backup.ErrClockSkew, TypeClockSkew},
+	{backup.ErrRefused, TypeRefused},
 	{backup.ErrNotFound, TypeNotFound},
+}
+
+// passing are failures that a retry may cure, but that a reader of the history
+// should be able to tell apart.
+var passing = []struct {
+	err  error
+	kind string
+}{
+	{backup.ErrUnclear, TypeUnclear},
+	{backup.ErrUnreachable, TypeUnreachable},
 }
 
 // failure turns an error into what Temporal is told: permanent ones with their
@@ -61,6 +87,11 @@ func failure(err error) error {
 	for _, p := range permanent {
 		if errors.Is(err, p.err) {
 			return temporal.NewNonRetryableApplicationError(text, p.kind, nil)
+		}
+	}
+	for _, p := range passing {
+		if errors.Is(err, p.err) {
+			return temporal.NewApplicationError(text, p.kind)
 		}
 	}
 	return errors.New(text)

@@ -87,16 +87,30 @@ func (a *Pools) planNightly(plan *Plan, p ReadPlanParams, cover backup.Coverage)
 	plan.Night = night.Date.String()
 	timed := plan.Run == Scheduled
 	a.nightGroups(plan, night, timed, cover)
+	at := func(t backup.TimeOfDay) time.Time {
+		if !timed {
+			return time.Time{}
+		}
+		return night.At(t, a.Policy.Zone)
+	}
 	for _, r := range a.Policy.Replicas {
-		plan.Replicas = append(plan.Replicas, r.Name)
+		plan.Replicas = append(plan.Replicas, PartPlan{r.Name, at(r.At)})
+	}
+	for _, o := range a.Policy.Offsite {
+		plan.Targets = append(plan.Targets, PartPlan{o.Name, at(o.At)})
+	}
+	configured := map[backup.Stage]bool{
+		backup.StageSnapshot:  len(plan.Groups) > 0,
+		backup.StageProxmox:   a.Policy.Proxmox != nil,
+		backup.StageReplicate: len(plan.Replicas) > 0,
+		backup.StageOffsite:   len(plan.Targets) > 0,
 	}
 	for _, s := range backup.Stages() {
-		sp := StagePlan{Stage: s, Configured: s == backup.StageSnapshot && len(plan.Groups) > 0 ||
-			s == backup.StageReplicate && len(plan.Replicas) > 0}
-		if s == backup.StageProxmox && a.Policy.Proxmox != nil || s == backup.StageOffsite && len(a.Policy.Offsite) > 0 {
-			sp.Configured, sp.Unsupported = true, true
+		if p.OnlyStage != "" && p.OnlyStage != string(s) {
+			continue
 		}
-		if timed && sp.Configured && !sp.Unsupported {
+		sp := StagePlan{Stage: s, Configured: configured[s]}
+		if timed && sp.Configured {
 			sp.At, sp.LatestEnd = night.Stages[s], night.LatestEnd[s]
 		}
 		plan.Stages = append(plan.Stages, sp)

@@ -42,7 +42,8 @@ type Plan struct {
 	Run      RunKind       `json:"run"`
 	Night    string        `json:"night,omitempty"` // local date of the night's morning, 2026-11-22
 	Groups   []SnapshotSet `json:"groups,omitempty"`
-	Replicas []string      `json:"replicas,omitempty"`
+	Replicas []PartPlan    `json:"replicas,omitempty"`
+	Targets  []PartPlan    `json:"targets,omitempty"` // of the offsite stage
 	Stages   []StagePlan   `json:"stages"`
 	Notes    []string      `json:"notes,omitempty"` // what the operator should know: missing datasets ...
 }
@@ -54,14 +55,18 @@ type SnapshotSet struct {
 	Datasets []string  `json:"datasets"`
 }
 
+// PartPlan is a replica or an offsite target and its own time.
+type PartPlan struct {
+	Name string    `json:"name"`
+	At   time.Time `json:"at,omitzero"` // UTC; zero: at once
+}
+
 // StagePlan is one stage's times, in UTC. Zero times mean: at once, no bound.
 type StagePlan struct {
 	Stage      backup.Stage `json:"stage"`
 	Configured bool         `json:"configured"`
-	// Unsupported: the config asks for it, but this version cannot do it.
-	Unsupported bool      `json:"unsupported,omitempty"`
-	At          time.Time `json:"at,omitzero"`
-	LatestEnd   time.Time `json:"latestEnd,omitzero"`
+	At         time.Time    `json:"at,omitzero"`
+	LatestEnd  time.Time    `json:"latestEnd,omitzero"`
 }
 
 // Item is what became of one dataset, replica or guest.

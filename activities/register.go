@@ -14,3 +14,14 @@ func (a *Pools) Register(r Registry) {
 	r.RegisterActivity(a.ReplicateDataset)
 	r.RegisterActivity(a.Prune)
 }
+
+// Register registers the steps on everything that is configured.
+func (a *Copies) Register(r Registry) {
+	a.Pools.Register(r)
+	if a.Guests != nil {
+		a.Guests.Register(r)
+	}
+	if a.Offsite != nil {
+		a.Offsite.Register(r)
+	}
+}

@@ -297,32 +297,6 @@ func (s *sending) moveHold(ctx context.Context, in backup.SendInput, last backup
 	return s.ZFS.Release(ctx, tag, held...)
 }
 
-// heldBy filters names by tag. Facts says which are held at all; asking each for
-// its holds is super-linear in OpenZFS (openzfs#13372).
-func (s *sending) heldBy(ctx context.Context, tag string, names []string) ([]string, error) {
-	facts, err := s.ZFS.Facts(ctx, names...)
-	if err != nil {
-		return nil, err
-	}
-	var some []string
-	for _, f := range facts {
-		if f.UserRefs > 0 {
-			some = append(some, f.String())
-		}
-	}
-	holds, err := s.ZFS.Holds(ctx, some...)
-	if err != nil {
-		return nil, err
-	}
-	var held []string
-	for _, h := range holds {
-		if h.Tag == tag {
-			held = append(held, h.Snapshot)
-		}
-	}
-	return held, nil
-}
-
 // tidySource leaves on the source one bookmark, the base's, and no hold.
 func (s *sending) tidySource(ctx context.Context, in backup.SendInput, last backup.Snapshot) error {
 	for _, snap := range in.Snaps {

@@ -12,6 +12,8 @@ var (
 	AttrStage   = temporal.NewSearchAttributeKeyKeyword("TriplicateStage")
 	AttrOutcome = temporal.NewSearchAttributeKeyKeyword("TriplicateOutcome")
 	AttrReplica = temporal.NewSearchAttributeKeyKeyword("TriplicateReplica")
+	AttrGuest   = temporal.NewSearchAttributeKeyKeyword("TriplicateGuest")
+	AttrTarget  = temporal.NewSearchAttributeKeyKeyword("TriplicateTarget")
 	AttrBytes   = temporal.NewSearchAttributeKeyInt64("TriplicateBytes")
 )
 
@@ -26,6 +28,8 @@ func SearchAttributes() map[string]enumspb.IndexedValueType {
 		AttrStage.GetName():   AttrStage.GetValueType(),
 		AttrOutcome.GetName(): AttrOutcome.GetValueType(),
 		AttrReplica.GetName(): AttrReplica.GetValueType(),
+		AttrGuest.GetName():   AttrGuest.GetValueType(),
+		AttrTarget.GetName():  AttrTarget.GetValueType(),
 		AttrBytes.GetName():   AttrBytes.GetValueType(),
 	}
 }

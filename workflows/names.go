@@ -1,5 +1,7 @@
 package workflows
 
+import "fmt"
+
 // Every ID and the task queue carry the configured host name, because several
 // hosts may share one cluster. These functions are the only places they are spelt.
 
@@ -21,3 +23,15 @@ func PruneID(host, scope string) string { return host + "-prune-" + scope }
 
 // ClaimID is fixed per night: whoever starts it first owns the night.
 func ClaimID(host, night string) string { return host + "-night-" + night }
+
+// ProxmoxID is fixed: one run of the guests' backup at a time.
+func ProxmoxID(host string) string { return host + "-proxmox" }
+
+// GuestID is fixed per guest: two runs never back up one guest at once.
+func GuestID(host string, vmid int) string { return fmt.Sprintf("%s-guest-%d", host, vmid) }
+
+// TendID is fixed: one verify, prune and garbage collection at a time.
+func TendID(host string) string { return host + "-datastore" }
+
+// OffsiteID is fixed per target: the first run of one may take days.
+func OffsiteID(host, target string) string { return host + "-offsite-" + target }

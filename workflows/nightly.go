@@ -18,7 +18,7 @@ const (
 
 // NightlyParams narrows a night. The zero value is a whole night.
 type NightlyParams struct {
-	// Only runs one stage: snapshot (every enabled row, now).
+	// Only runs one stage: snapshot (every enabled row), proxmox or offsite.
 	Only string `json:"only,omitempty"`
 }
 
@@ -39,7 +39,9 @@ func Nightly(ctx workflow.Context, p NightlyParams) (Report, error) {
 	}
 	work := map[backup.Stage]func(workflow.Context, *StageReport){
 		backup.StageSnapshot:  r.snapshots,
+		backup.StageProxmox:   r.proxmox,
 		backup.StageReplicate: r.replicate,
+		backup.StageOffsite:   r.offsite,
 	}
 	for _, s := range r.plan.Stages {
 		if err := r.stage(ctx, s, work[s.Stage]); err != nil {
@@ -48,6 +50,9 @@ func Nightly(ctx workflow.Context, p NightlyParams) (Report, error) {
 	}
 	if p.Only == "" {
 		r.prune(ctx, activities.PlanNightly)
+	}
+	if err := r.awaitTend(ctx); err != nil {
+		return r.report, err
 	}
 	return r.finish(ctx, FailedNight)
 }

@@ -10,4 +10,8 @@ func Register(r worker.WorkflowRegistry) {
 	r.RegisterWorkflow(Replicate)
 	r.RegisterWorkflow(Prune)
 	r.RegisterWorkflow(Claim)
+	r.RegisterWorkflow(Proxmox)
+	r.RegisterWorkflow(Guest)
+	r.RegisterWorkflow(Tend)
+	r.RegisterWorkflow(Offsite)
 }

@@ -22,7 +22,8 @@ const QueryReport = "report"
 type run struct {
 	plan   activities.Plan
 	report Report
-	mark   string // on every snapshot this run takes
+	mark   string          // on every snapshot this run takes, and in the notes of every guest's backup
+	tended workflow.Future // when the datastore has been looked after; nil: not begun
 }
 
 // begin reads the plan and opens the report.
@@ -48,6 +49,9 @@ func begin(ctx workflow.Context, kind, only string) (*run, error) {
 	}
 	r.report.Host, r.report.Run, r.report.Night = r.plan.Host, string(r.plan.Run), r.plan.Night
 	r.report.Notes = r.plan.Notes
+	// Stages are pointed at while they run, also by what outlives its stage: the
+	// list must never move.
+	r.report.Stages = make([]StageReport, 0, len(r.plan.Stages)+4)
 	for _, s := range r.plan.Stages {
 		r.report.Stages = append(r.report.Stages, StageReport{Stage: string(s.Stage)})
 	}
@@ -92,11 +96,6 @@ func (r *run) stage(ctx workflow.Context, p activities.StagePlan, work func(work
 		r.show(ctx)
 		return nil
 	}
-	if p.Unsupported {
-		s.Outcome, s.Summary = backup.NotCovered, "configured, but this version cannot run it yet"
-		r.show(ctx)
-		return nil
-	}
 	if err := r.wait(ctx, p.At, fmt.Sprintf("until %s may start", p.Stage)); err != nil {
 		return err
 	}
@@ -116,13 +115,21 @@ func (r *run) stage(ctx workflow.Context, p activities.StagePlan, work func(work
 	if late {
 		s.add(activities.Item{
 			Name: string(p.Stage), Outcome: backup.Warning,
-			Detail: "still running at its latest end; the next stage starts, this one goes on by itself",
+			Detail: lateText[p.Stage],
 		})
 	}
 	s.Ended = workflow.Now(ctx).UTC()
 	s.settle()
 	r.show(ctx)
 	return nil
+}
+
+// lateText says what becomes of a stage that is still running at its latest end.
+var lateText = map[backup.Stage]string{
+	backup.StageSnapshot:  "still running at its latest end; the next stage starts, this one goes on",
+	backup.StageProxmox:   "still running at its latest end; the next stage starts, the guests' backup goes on by itself",
+	backup.StageReplicate: "still running at its latest end; the next stage starts, replication goes on by itself",
+	backup.StageOffsite:   "offsite continues: still running at its latest end, it goes on by itself, into the next nights if it must",
 }
 
 // bounded runs work in its own coroutine and returns when it has ended or the

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 
-	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
@@ -52,57 +51,54 @@ func (r *run) takeSnapshots(ctx workflow.Context, set activities.SnapshotSet) (r
 	return res, err
 }
 
-// replicate brings every replica up to date, each in a child with a fixed ID
-// that outlives the night if it must.
-func (r *run) replicate(ctx workflow.Context, s *StageReport) {
+// each runs work for every part side by side, each at its own time.
+func (r *run) each(ctx workflow.Context, parts []activities.PartPlan, work func(workflow.Context, string)) {
 	wg := workflow.NewWaitGroup(ctx)
-	datasets := 0
-	for _, name := range r.plan.Replicas {
+	for _, p := range parts {
 		wg.Add(1)
 		workflow.Go(ctx, func(ctx workflow.Context) {
 			defer wg.Done()
-			res, item := r.replica(ctx, name)
-			datasets += res.Datasets
-			s.Bytes += res.Bytes
-			s.add(item)
-			s.add(res.Items...)
-			s.Summary = fmt.Sprintf("%d datasets, %s", datasets, backup.Bytes(s.Bytes))
-			r.show(ctx)
+			if r.wait(ctx, p.At, "until "+p.Name+" may start") == nil {
+				work(ctx, p.Name)
+			}
 		})
 	}
 	wg.Wait(ctx)
 }
 
+// replicate brings every replica up to date, each in a child with a fixed ID
+// that outlives the night if it must.
+func (r *run) replicate(ctx workflow.Context, s *StageReport) {
+	datasets := 0
+	r.each(ctx, r.plan.Replicas, func(ctx workflow.Context, name string) {
+		res, item := r.replica(ctx, name)
+		datasets += res.Datasets
+		s.Bytes += res.Bytes
+		s.add(item)
+		s.add(res.Items...)
+		s.Summary = fmt.Sprintf("%d datasets, %s", datasets, backup.Bytes(s.Bytes))
+		r.show(ctx)
+	})
+}
+
 // replica runs one replica's child and says what became of it.
 func (r *run) replica(ctx workflow.Context, name string) (ReplicateSummary, activities.Item) {
 	var res ReplicateSummary
-	child := workflow.ExecuteChildWorkflow(workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
-		WorkflowID:        ReplicateID(r.plan.Host, name),
-		ParentClosePolicy: enums.PARENT_CLOSE_POLICY_ABANDON, // a straggler does not hold the night up
-		StaticSummary:     "replicate " + name,
-		TypedSearchAttributes: temporal.NewSearchAttributes(
-			AttrHost.ValueSet(r.plan.Host), AttrReplica.ValueSet(name)),
-		WaitForCancellation: true,
-	}), Replicate, ReplicateParams{Replica: name, Host: r.plan.Host, Started: r.report.Started.Add(-backup.StampTolerance)})
-	err := child.Get(ctx, &res)
+	id := ReplicateID(r.plan.Host, name)
+	running, err := part{
+		id: id, summary: "replicate " + name,
+		attributes: []temporal.SearchAttributeUpdate{AttrHost.ValueSet(r.plan.Host), AttrReplica.ValueSet(name)},
+		workflow:   Replicate,
+		params:     ReplicateParams{Replica: name, Host: r.plan.Host, Started: r.report.Started.Add(-backup.StampTolerance)},
+	}.run(ctx, &res)
+	item := activities.Item{Name: name, Outcome: res.Outcome, Detail: res.Detail, Bytes: res.Bytes}
 	switch {
-	case err == nil:
-		item := activities.Item{Name: name, Outcome: res.Outcome, Detail: res.Detail, Bytes: res.Bytes}
-		return res, item
-	case temporal.IsWorkflowExecutionAlreadyStartedError(err):
-		return res, activities.Item{
-			Name: name, Outcome: backup.Warning,
-			Detail: "still running from an earlier run, which goes on (" + ReplicateID(r.plan.Host, name) + ")",
-		}
+	case running:
+		item.Outcome, item.Detail = backup.Warning, "still running from an earlier run, which goes on ("+id+")"
+	case err != nil:
+		item.Outcome, item.Detail = backup.Failed, reason(err)
 	}
-	// A failed child carries its summary in the failure's details.
-	var app *temporal.ApplicationError
-	if errors.As(err, &app) && app.HasDetails() {
-		if app.Details(&res) == nil {
-			return res, activities.Item{Name: name, Outcome: backup.Failed, Detail: res.Detail, Bytes: res.Bytes}
-		}
-	}
-	return res, activities.Item{Name: name, Outcome: backup.Failed, Detail: reason(err)}
+	return res, item
 }
 
 // prune destroys what the retention of scope's rows no longer keeps. It comes
@@ -112,21 +108,19 @@ func (r *run) prune(ctx workflow.Context, scope string) {
 	s.Started = workflow.Now(ctx).UTC()
 	r.show(ctx)
 	var res activities.PruneResult
-	err := workflow.ExecuteChildWorkflow(workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
-		WorkflowID:            PruneID(r.plan.Host, scope),
-		ParentClosePolicy:     enums.PARENT_CLOSE_POLICY_ABANDON,
-		StaticSummary:         "prune " + scope + " datasets",
-		TypedSearchAttributes: temporal.NewSearchAttributes(AttrHost.ValueSet(r.plan.Host)),
-		WaitForCancellation:   true,
-	}), Prune, PruneParams{Scope: scope}).Get(ctx, &res)
+	running, err := part{
+		id: PruneID(r.plan.Host, scope), summary: "prune " + scope + " datasets",
+		attributes: []temporal.SearchAttributeUpdate{AttrHost.ValueSet(r.plan.Host)},
+		workflow:   Prune, params: PruneParams{Scope: scope},
+	}.run(ctx, &res)
 	switch {
-	case err == nil:
+	case running:
+		s.add(activities.Item{Name: scope, Outcome: backup.Skipped, Detail: "another prune of the same datasets is running"})
+	case err != nil:
+		s.add(activities.Item{Name: scope, Outcome: backup.Failed, Detail: reason(err)})
+	default:
 		s.Summary = fmt.Sprintf("%d destroyed, %d kept on %d datasets", res.Destroyed, res.Kept, res.Datasets)
 		s.add(res.Items...)
-	case temporal.IsWorkflowExecutionAlreadyStartedError(err):
-		s.add(activities.Item{Name: scope, Outcome: backup.Skipped, Detail: "another prune of the same datasets is running"})
-	default:
-		s.add(activities.Item{Name: scope, Outcome: backup.Failed, Detail: reason(err)})
 	}
 	s.Ended = workflow.Now(ctx).UTC()
 	s.settle()

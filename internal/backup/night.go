@@ -148,13 +148,7 @@ func (p Policy) NightStart() (TimeOfDay, bool) {
 // A latest end is the first time after its stage's start that the clocks show it,
 // so 15:00 for the offsite stage is the afternoon after the night.
 func NightAt(p Policy, date Date) NightTimes {
-	instant := func(t TimeOfDay) time.Time {
-		d := date
-		if t.Hour >= 12 {
-			d = date.Add(-1)
-		}
-		return InstantOn(d, t, p.Zone).UTC()
-	}
+	instant := func(t TimeOfDay) time.Time { return NightTimes{Date: date}.At(t, p.Zone) }
 	n := NightTimes{
 		Date: date, Snapshots: map[TimeOfDay]time.Time{},
 		Stages: map[Stage]time.Time{}, LatestEnd: map[Stage]time.Time{},
@@ -177,6 +171,15 @@ func NightAt(p Policy, date Date) NightTimes {
 		}
 	}
 	return n
+}
+
+// At is the instant of a time of day in this night, in UTC.
+func (n NightTimes) At(t TimeOfDay, zone *time.Location) time.Time {
+	d := n.Date
+	if t.Hour >= 12 {
+		d = d.Add(-1)
+	}
+	return InstantOn(d, t, zone).UTC()
 }
 
 // firstAfter is the first instant after start at which zone's clocks show t.

@@ -1,6 +1,9 @@
 package backup
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // CopyState is one copy of a dataset as it was just seen.
 type CopyState string
@@ -12,6 +15,10 @@ const (
 	CopyMissing CopyState = "missing"
 	CopyUnknown CopyState = "unknown"
 	CopyNone    CopyState = "-" // this dataset is not meant to have such a copy
+	// CopyDamaged: the newest point is there, and its verification failed.
+	CopyDamaged CopyState = "damaged"
+	// CopyUncovered: it should have such a copy, but this way cannot make one.
+	CopyUncovered CopyState = "not covered"
 )
 
 // Copy is a dataset's newest point on one medium.
@@ -35,22 +42,27 @@ func Grace(f FrequencyKind) time.Duration {
 
 // CopyOf judges a copy by its snapshots of our pattern.
 func CopyOf(prefix, where string, snaps []Snapshot, f FrequencyKind, now time.Time) Copy {
-	c := Copy{State: CopyMissing, Where: where}
+	points, newest := 0, time.Time{}
 	for _, s := range snaps {
 		stamp, ours := StampIn(prefix, s.Name)
 		if !ours {
 			continue
 		}
-		c.Points++
-		if at, err := stamp.Time(); err == nil && at.After(c.Newest) {
-			c.Newest = at
+		points++
+		if at, err := stamp.Time(); err == nil && at.After(newest) {
+			newest = at
 		}
 	}
-	if c.Points == 0 {
+	return CopyAt(where, newest, points, f, now)
+}
+
+// CopyAt judges a copy by the instant of its newest point.
+func CopyAt(where string, newest time.Time, points int, f FrequencyKind, now time.Time) Copy {
+	c := Copy{State: CopyMissing, Where: where, Points: points}
+	if points == 0 {
 		return c
 	}
-	c.Age = now.Sub(c.Newest)
-	c.State = CopyFresh
+	c.Newest, c.Age, c.State = newest, now.Sub(newest), CopyFresh
 	if c.Age > Grace(f) {
 		c.State = CopyOld
 	}
@@ -58,6 +70,36 @@ func CopyOf(prefix, where string, snaps []Snapshot, f FrequencyKind, now time.Ti
 		c.State, c.Note = CopyUnknown, "dated in the future; is the clock right?"
 	}
 	return c
+}
+
+// GuestCopy judges a guest's backups on Proxmox Backup Server.
+func GuestCopy(group string, backups []GuestBackup, now time.Time) Copy {
+	points := 0
+	for _, b := range backups {
+		if b.Group == group && b.Finished {
+			points++
+		}
+	}
+	newest := NewestBackup(backups, group)
+	if newest == nil {
+		return Copy{State: CopyMissing, Where: group}
+	}
+	c := CopyAt(group, newest.Time, points, EachDay, now)
+	if newest.Verified == VerifiedFailed {
+		c.State, c.Note = CopyDamaged, newest.ID()+" failed its verification"
+	}
+	return c
+}
+
+// WorseCopy is the copy of the two that protects less: where several guests have
+// volumes on a dataset, it is as safe as the worst of them.
+func WorseCopy(a, b Copy) Copy {
+	order := []CopyState{CopyNone, CopyFresh, CopyUnknown, CopyUncovered, CopyOld, CopyDamaged, CopyMissing}
+	x, y := slices.Index(order, a.State), slices.Index(order, b.State)
+	if y > x || x == y && b.Newest.Before(a.Newest) {
+		return b
+	}
+	return a
 }
 
 // DatasetStatus is one dataset and its copies.
