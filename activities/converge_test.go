@@ -116,6 +116,27 @@ func settled(t *testing.T, host *zfstest.Host, res activities.ReplicateResult, s
 	}
 }
 
+// TestReapUnmountsLeftovers: a mount left by a killed daemon would save its
+// snapshot from every prune.
+func TestReapUnmountsLeftovers(t *testing.T) {
+	host := zfstest.New(t, "nvme", "hdd")
+	host.MkDataset("nvme/a")
+	host.MkDataset("hdd/copies")
+	steps := newSteps(host)
+	name := "nvme/a@triplicate-" + string(snapshot(t, host, steps, 1))
+	facts, err := host.Facts(t.Context(), name)
+	if err != nil || len(facts) != 1 {
+		t.Fatalf("facts %v, %v", facts, err)
+	}
+	host.Leave(facts[0].Snapshot)
+	if err := steps.Reap(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if facts, err = host.Facts(t.Context(), name); err != nil || facts[0].Mounted {
+		t.Errorf("%s is still mounted: %v, %v", name, facts, err)
+	}
+}
+
 func TestFirstReceiveIsResumed(t *testing.T) {
 	host := zfstest.New(t, "nvme", "hdd")
 	host.MkDataset("nvme/a")

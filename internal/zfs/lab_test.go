@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"triplicate/activities"
 	"triplicate/internal/backup"
@@ -16,18 +17,21 @@ import (
 )
 
 // scene is real OpenZFS under contract, in the lab's pools nvme and hdd.
-type scene struct{ t *testing.T }
+type scene struct {
+	t    *testing.T
+	host *zfs.Host
+}
 
 func (s scene) sh(script string, args ...string) string {
 	s.t.Helper()
-	out, err := exec.CommandContext(s.t.Context(), "sh", append([]string{"-c", script, "sh"}, args...)...).CombinedOutput()
+	out, err := exec.Command("sh", append([]string{"-ec", script, "sh"}, args...)...).CombinedOutput()
 	if err != nil {
 		s.t.Fatalf("%s %q: %v\n%s", script, args, err, out)
 	}
-	return string(out)
+	return strings.TrimSpace(string(out))
 }
 
-func (s scene) ZFS() activities.ZFS { return &zfs.Host{} }
+func (s scene) ZFS() activities.ZFS { return s.host }
 
 func join(dir, name string) string { return strings.TrimSuffix(dir+"/"+name, "/") }
 
@@ -39,22 +43,40 @@ func (s scene) MkDataset(name string) { s.sh(`zfs create "$1"`, name) }
 
 func (s scene) MkVolume(name string) { s.sh(`zfs create -V 8M "$1"`, name) }
 
-func (s scene) Destroy(name string) { s.sh(`zfs destroy -r "$1"`, name) }
-
-// WriteFile writes through a mount of its own, for a replica is mounted nowhere.
-func (s scene) WriteFile(dataset, file, content string) {
-	s.sh(`zfs set readonly=off "$1"; d=$(mktemp -d); mount -t zfs -o zfsutil "$1" $d && printf %s "$3" >"$d/$2" && [ ${#3} -lt 1000 ] || head -c 300000 /dev/urandom >"$d/noise"; umount $d`, dataset, file, content)
+func (s scene) MkEncrypted(name string) {
+	s.sh(`echo not a secret, a test | zfs create -o encryption=on -o keyformat=passphrase "$1"`, name)
 }
 
-func (s scene) Read(snapshot, file string) string {
+func (s scene) UnloadKey(name string) { s.sh(`zfs unmount "$1"; zfs unload-key "$1"`, name) }
+
+func (s scene) Clone(snapshot, dataset string) { s.sh(`zfs clone "$1" "$2"`, snapshot, dataset) }
+
+func (s scene) Destroy(name string) { s.sh(`zfs destroy -r "$1"`, name) }
+
+// Edit works through a mount of its own, for a replica is mounted nowhere. What
+// was written counts once it is on the pool.
+func (s scene) Edit(dataset string, change func(dir string)) {
 	dir := s.t.TempDir()
-	s.sh(`mount -t zfs -o ro "$1" "$2"`, snapshot, dir)
-	defer s.sh(`umount "$1"`, dir)
-	data, err := os.ReadFile(filepath.Join(dir, file))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return string(data)
+	s.sh(`zfs set readonly=off "$1"; mount -t zfs -o zfsutil "$1" "$2"`, dataset, dir)
+	defer s.sh(`umount "$1"; zpool sync`, dir)
+	change(dir)
+}
+
+func (s scene) WriteFile(dataset, file, content string) {
+	s.Edit(dataset, func(dir string) {
+		if err := os.WriteFile(filepath.Join(dir, file), []byte(content), 0o644); err != nil {
+			s.t.Fatal(err)
+		}
+	})
+}
+
+func (s scene) Property(dataset, name string) backup.Property {
+	value, source, _ := strings.Cut(s.sh(`zfs get -Hp -o value,source "$2" "$1"`, dataset, name), "\t")
+	return backup.Property{Value: value, Source: source}
+}
+
+func (s scene) SetProperty(dataset, name, value string) {
+	s.sh(`zfs set "$2=$3" "$1"`, dataset, name, value)
 }
 
 func (s scene) CutReceive(snap backup.Snapshot, target string, props map[string]string) {
@@ -62,7 +84,7 @@ func (s scene) CutReceive(snap backup.Snapshot, target string, props map[string]
 	for k, v := range props {
 		args = append(args, "-o", k+"="+v)
 	}
-	s.sh(`from=$1 to=$2; shift 2; zfs send -L -c -e "$from" | head -c 40000 | zfs receive -s -u -o readonly=on "$@" "$to"; [ $? != 0 ]`, args...)
+	s.sh(`from=$1 to=$2; shift 2; ! zfs send -L -c -e "$from" | head -c 40000 | zfs receive -s -u -o readonly=on "$@" "$to"`, args...)
 }
 
 func (s scene) Mount(snapshot string) func() {
@@ -71,23 +93,73 @@ func (s scene) Mount(snapshot string) func() {
 	return func() { s.sh(`umount "$1"`, dir) }
 }
 
-func (s scene) MkEncrypted(name string) {
-	s.sh(`echo not a secret, a test | zfs create -o encryption=on -o keyformat=passphrase "$1"`, name)
+func (s scene) Leave(snap backup.Snapshot) {
+	dir := filepath.Join(s.host.MountRoot, snap.GUID.String())
+	s.sh(`mkdir -p "$2"; mount -t zfs -o ro,nosuid,nodev,noexec "$1" "$2"`, snap.String(), dir)
 }
 
-func (s scene) UnloadKey(name string) { s.sh(`zfs unmount "$1"; zfs unload-key "$1"`, name) }
+func (s scene) DotZFS(snapshot string) bool {
+	dataset, name, _ := strings.Cut(snapshot, "@")
+	_, err := os.ReadDir(filepath.Join("/", dataset, ".zfs/snapshot", name))
+	return err == nil
+}
+
+func (s scene) MkPool(name string) {
+	file := filepath.Join(s.t.TempDir(), "disk")
+	s.sh(`truncate -s 128M "$2"; zpool create -f -o cachefile=none "$1" "$2"`, name, file)
+	s.t.Cleanup(func() { s.sh(`zpool destroy -f "$1"`, name) })
+}
+
+func (s scene) vdev(pool string) string {
+	return s.sh(`zpool list -vHP "$1" | awk 'NR == 2 { print $1 }'`, pool)
+}
+
+func (s scene) ReadOnly(pool string) {
+	file := s.vdev(pool)
+	s.sh(`zpool export "$1"; zpool import -d "$2" -o readonly=on -o cachefile=none "$1"`, pool, file)
+}
+
+// Suspend makes every read and write of the pool's only device fail. The write
+// that meets it waits until the pool is back, so it waits elsewhere.
+func (s scene) Suspend(pool string) func() {
+	s.sh(`zinject -d "$2" -e nxio -T all "$1" >/dev/null; (zpool sync "$1" >/dev/null 2>&1 &)`, pool, s.vdev(pool))
+	s.await(`[ "$(zpool list -H -o health "$1")" = SUSPENDED ]`, pool)
+	revive := func() {
+		s.sh(`zinject -c all >/dev/null; zpool clear "$1"`, pool)
+		s.await(`[ "$(zpool list -H -o health "$1")" = ONLINE ]`, pool)
+	}
+	s.t.Cleanup(revive) // or the pool could not be destroyed
+	return revive
+}
+
+func (s scene) await(condition, arg string) {
+	s.t.Helper()
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for range 150 {
+		if exec.Command("sh", "-c", condition, "sh", arg).Run() == nil {
+			return
+		}
+		<-tick.C
+	}
+	s.t.Fatalf("%s %s: not within 30 s", condition, arg)
+}
+
+// clear removes what an earlier test, perhaps a killed one, left.
+func (s scene) clear() {
+	s.sh(`for p in nvme hdd; do
+		zfs list -H -t snapshot -o name -r $p/t-contract 2>/dev/null | while IFS= read -r x; do
+			zfs holds -H "$x" | while IFS="$(printf '\t')" read -r n tag rest; do zfs release "$tag" "$n"; done
+		done
+		! zfs list $p/t-contract >/dev/null 2>&1 || zfs destroy -R $p/t-contract
+	done`)
+}
 
 func TestContract(t *testing.T) {
 	zfstest.Contract(t, func(t *testing.T) zfstest.Scene {
-		s := scene{t}
-		clear := func() {
-			s.sh(`for p in nvme hdd; do
-				for x in $(zfs list -H -t snapshot -o name -r $p/t-contract 2>/dev/null); do
-					zfs holds -H $x | while read -r n tag rest; do zfs release $tag $n; done
-				done
-				! zfs list $p/t-contract >/dev/null 2>&1 || zfs destroy -r $p/t-contract; done`)
-		}
-		clear()
+		// No command of the contract takes long; one that hangs should say so.
+		s := scene{t, &zfs.Host{Deadline: time.Minute, MountRoot: t.TempDir()}}
+		s.clear()
 		s.MkDataset("nvme/t-contract")
 		return s
 	})

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"syscall"
-	"time"
 
 	"triplicate/internal/backup"
 )
@@ -36,18 +35,18 @@ func (h *Host) MountSnapshot(ctx context.Context, s backup.Snapshot) (string, fu
 	if err := checkName(s.String()); err != nil {
 		return fail(err)
 	}
-	root, err := h.mountRoot()
-	if err != nil {
+	// Before the lock: a pool that hangs must not keep the others waiting.
+	if err := h.mountable(ctx, s); err != nil {
 		return fail(err)
 	}
-	unlock, err := lock(ctx, filepath.Join(root, gate))
+	if err := os.MkdirAll(h.mountRoot(), 0o700); err != nil {
+		return fail(err)
+	}
+	root, unlock, err := h.lockRoot(ctx)
 	if err != nil {
 		return fail(err)
 	}
 	defer unlock()
-	if err := h.mountable(ctx, s); err != nil {
-		return fail(err)
-	}
 	dir, err := place(root, s)
 	if err != nil {
 		return fail(err)
@@ -56,19 +55,25 @@ func (h *Host) MountSnapshot(ctx context.Context, s backup.Snapshot) (string, fu
 	if err != nil {
 		return fail(err)
 	}
-	return dir, sync.OnceValue(func() error { return h.leave(root, dir, use) }), nil
+	return dir, sync.OnceValue(func() error { return h.leave(dir, use) }), nil
 }
 
-// mountRoot makes the root; its name is then as the kernel's table has it.
-func (h *Host) mountRoot() (string, error) {
-	root := h.MountRoot
-	if root == "" {
-		root = DefaultMountRoot
+func (h *Host) mountRoot() string {
+	if h.MountRoot != "" {
+		return h.MountRoot
 	}
-	if err := os.MkdirAll(root, 0o700); err != nil {
-		return "", err
+	return DefaultMountRoot
+}
+
+// lockRoot is the root's name, as the kernel's table has it, and nobody else's for
+// now.
+func (h *Host) lockRoot(ctx context.Context) (root string, unlock func(), err error) {
+	root, err = filepath.EvalSymlinks(h.mountRoot())
+	if err != nil {
+		return "", nil, err
 	}
-	return filepath.EvalSymlinks(root)
+	unlock, err = lock(ctx, filepath.Join(root, gate))
+	return root, unlock, err
 }
 
 // mountable says why s cannot be mounted; its name must still mean its GUID.
@@ -144,10 +149,10 @@ func (h *Host) mountOn(ctx context.Context, s backup.Snapshot, dir string) error
 
 // leave counts a user out and unmounts after the last one. It has no context: a
 // step that was cancelled must unmount too.
-func (h *Host) leave(root, dir string, use *os.File) error {
-	unlock, err := lock(context.Background(), filepath.Join(root, gate))
+func (h *Host) leave(dir string, use *os.File) error {
+	_, unlock, err := h.lockRoot(context.Background())
 	if err != nil {
-		_ = use.Close()
+		release(use)
 		return fmt.Errorf("unmount %s: %w", dir, err)
 	}
 	defer unlock()
@@ -159,7 +164,7 @@ func (h *Host) leave(root, dir string, use *os.File) error {
 
 // closeLast gives up a use of dir and clears it away if it was the last.
 func (h *Host) closeLast(dir string, use *os.File) error {
-	defer use.Close()
+	defer release(use)
 	err := syscall.Flock(int(use.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
 		return nil // somebody else still looks
@@ -197,25 +202,24 @@ func remove(name string) error {
 
 // ReapMounts unmounts leftovers; see activities.Mounter.
 func (h *Host) ReapMounts(ctx context.Context) error {
-	root, err := h.mountRoot()
-	if err != nil {
-		return fmt.Errorf("reap mounts: %w", err)
+	root, unlock, err := h.lockRoot(ctx)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil // nothing was ever mounted
 	}
-	unlock, err := lock(ctx, filepath.Join(root, gate))
 	if err != nil {
 		return fmt.Errorf("reap mounts: %w", err)
 	}
 	defer unlock()
-	entries, err := os.ReadDir(root)
+	found, err := os.ReadDir(root)
 	if err != nil {
 		return fmt.Errorf("reap mounts: %w", err)
 	}
 	var errs []error
-	for _, e := range entries {
-		dir := filepath.Join(root, strings.TrimSuffix(e.Name(), ".lock"))
+	for _, e := range found {
 		if e.Name() == gate {
 			continue
 		}
+		dir := filepath.Join(root, strings.TrimSuffix(e.Name(), ".lock"))
 		use, err := tryLock(dir+".lock", syscall.LOCK_SH)
 		if err == nil {
 			err = h.closeLast(dir, use)
@@ -225,39 +229,4 @@ func (h *Host) ReapMounts(ctx context.Context) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// lock waits for a lock that nobody shares, until ctx or the usual deadline ends.
-func lock(ctx context.Context, file string) (unlock func(), err error) {
-	ctx, cancel := context.WithTimeout(ctx, DefaultDeadline)
-	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		f, err := tryLock(file, syscall.LOCK_EX)
-		if err == nil {
-			return func() { _ = f.Close() }, nil
-		}
-		if !errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, err
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return nil, fmt.Errorf("lock %s: %w", file, ctx.Err())
-		}
-	}
-}
-
-// tryLock takes a lock that lasts until the file is closed, by us or by death.
-func tryLock(file string, how int) (*os.File, error) {
-	f, err := os.OpenFile(file, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	if err := syscall.Flock(int(f.Fd()), how|syscall.LOCK_NB); err != nil {
-		_ = f.Close()
-		return nil, &os.PathError{Op: "lock", Path: file, Err: err}
-	}
-	return f, nil
 }

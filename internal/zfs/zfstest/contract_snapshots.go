@@ -193,4 +193,3 @@ func testMissing(t *testing.T, s Scene) {
 	check(t, s.ZFS().Release(t.Context(), "x", a+"@gone"), nil)
 	check(t, s.ZFS().Hold(t.Context(), "x", a+"@gone"), backup.ErrNotFound)
 }
-
