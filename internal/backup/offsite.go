@@ -1,7 +1,9 @@
 package backup
 
 import (
+	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -71,6 +73,15 @@ type ManifestHeader struct {
 	Created  time.Time `json:"created"`
 	Counts   Counts    `json:"counts"`            // of the dataset at this point, not of the delta
 	Changed  int       `json:"changed,omitempty"` // rows in this manifest
+	// The chain since the last whole manifest: how many build on it, this one
+	// included, with how many rows, and how many rows the whole one has.
+	Links     int `json:"links,omitempty"`
+	LinkRows  int `json:"linkRows,omitempty"`
+	WholeRows int `json:"wholeRows,omitempty"`
+	// Failed is how many paths could not be read at this point: their rows are
+	// those of an older one. A point with failures is not a reason to skip the
+	// next survey, even if nothing was written since.
+	Failed int `json:"failed,omitempty"`
 }
 
 // Counts sums up a dataset's files. Bytes are of content.
@@ -180,7 +191,7 @@ func GuardOffsite(in GuardInput) (reason string) {
 		return ""
 	}
 	if in.Before == nil {
-		if c.Empty() {
+		if c.Upload == 0 { // a dataset without files, such as a pool's root
 			return ""
 		}
 		return fmt.Sprintf("first upload: %d objects, %s, about %s at once and %s a month",
@@ -219,15 +230,47 @@ func USD(v float64) string {
 // dataset by itself.
 func DataPrefix(prefix, dataset string) string { return under(prefix, "data/"+dataset+"/@/") }
 
+// OtherPrefix is what the keys begin with that rclone could not read; see KeyOf.
+func OtherPrefix(prefix, dataset string) string { return under(prefix, "data/"+dataset+"/@other/") }
+
+// ManifestsPrefix is what the keys of all manifests of a target begin with.
+func ManifestsPrefix(prefix string) string { return under(prefix, "manifests/") }
+
 // ManifestPrefix is what the keys of a dataset's manifests begin with.
 func ManifestPrefix(prefix, dataset string) string {
 	return under(prefix, "manifests/"+dataset+"/@/")
 }
 
+const manifestSuffix = ".jsonl.gz"
+
 // ManifestKey is the key of one manifest. Listed, keys sort in the order of the
 // chain.
 func ManifestKey(prefix, dataset string, seq int, stamp Stamp, point GUID) string {
-	return fmt.Sprintf("%s%08d-%s-%s.jsonl.gz", ManifestPrefix(prefix, dataset), seq, stamp, point)
+	return fmt.Sprintf("%s%08d-%s-%s"+manifestSuffix, ManifestPrefix(prefix, dataset), seq, stamp, point)
+}
+
+// ParseManifestKey reads what ManifestKey wrote; false for any other key.
+func ParseManifestKey(prefix, key string) (OffsitePoint, bool) {
+	rest, ok := strings.CutPrefix(key, ManifestsPrefix(prefix))
+	if !ok {
+		return OffsitePoint{}, false
+	}
+	dataset, name, ok := strings.Cut(rest, "/@/")
+	parts := strings.Split(strings.TrimSuffix(name, manifestSuffix), "-")
+	if !ok || len(parts) != 3 {
+		return OffsitePoint{}, false
+	}
+	p := OffsitePoint{Dataset: dataset, Stamp: Stamp(parts[1]), Key: key}
+	var errSeq, errPoint error
+	p.Seq, errSeq = strconv.Atoi(parts[0])
+	p.Point, errPoint = ParseGUID(parts[2])
+	if errSeq != nil || errPoint != nil || ManifestKey(prefix, dataset, p.Seq, p.Stamp, p.Point) != key {
+		return OffsitePoint{}, false
+	}
+	if _, err := p.Stamp.Time(); err != nil {
+		return OffsitePoint{}, false
+	}
+	return p, true
 }
 
 func under(prefix, key string) string {
@@ -251,8 +294,22 @@ type Survey struct {
 	Change  Change
 	Counts  Counts   // of the dataset as it is
 	Special []string // some paths that have no content to copy: sockets, devices, pipes
-	Work    string   // the engine's own note of where it wrote the list down
+	// Failed paths could not be read: some of them, and how many there are. Their
+	// copies stay as they are.
+	Failed      []string
+	FailedCount int
+	Work        string // the engine's own mark of the list that it wrote down
 }
+
+// MaxNamed is how many paths a survey or a result names; the rest is only counted.
+const MaxNamed = 20
+
+// ErrStale: the list that a survey wrote down is gone, or is not the one that was
+// decided on, or another manifest was written since. Survey again.
+var ErrStale = errors.New("the survey is out of date")
+
+// ErrTwoWriters: somebody else writes manifests of this dataset.
+var ErrTwoWriters = errors.New("two writers share this copy")
 
 // OffsiteResult is what a commit did.
 type OffsiteResult struct {
@@ -262,6 +319,10 @@ type OffsiteResult struct {
 	Bytes    int64 // of content put by this call
 	Adopted  int   // objects that an earlier, killed try had put already
 	Requests int   // made by this call
+	// Failed paths could not be read: some of them, and how many there are. The
+	// manifest keeps what it knew of them.
+	Failed      []string
+	FailedCount int
 }
 
 // OffsitePoint is the newest manifest of a dataset, as its key tells it.

@@ -1,0 +1,242 @@
+package offsite
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+
+	"triplicate/internal/backup"
+)
+
+// What is to be done about a row.
+const (
+	put  = "put"  // upload its content
+	meta = "meta" // its row changes, its object stays
+	gone = "gone" // it is no longer there
+)
+
+// task is one row of the work list: what is to be done, and the entry as the next
+// manifest is to have it (but for what an upload adds).
+type task struct {
+	Do    string       `json:"do"`
+	Entry backup.Entry `json:"entry"`
+	// Was is the version that the last manifest has for the key.
+	Was string `json:"was,omitempty"`
+	// Try is an object that no manifest knows, of the right size: if its content is
+	// the file's, an earlier try that was cut off has put it.
+	Try *backup.Object `json:"try,omitempty"`
+}
+
+// comparison merges three sorted streams: the walk, the last manifest's state and,
+// if objects may exist that no manifest knows, the bucket's own listing.
+type comparison struct {
+	ctx     context.Context
+	stamp   backup.Stamp
+	tree    *tree
+	buf     []byte
+	objects *listing // nil: the manifest tells all
+	kept    string   // path below which nothing could be read
+	large   int64    // size from which a file is uploaded in parts
+	parts   func(size int64) int64
+	survey  *backup.Survey
+	emit    func(task) error
+}
+
+func (c *comparison) run(walk *walker, catalog rows) error {
+	state := ahead{rows: catalog}
+	for {
+		f, err := walk.next()
+		atEnd := errors.Is(err, io.EOF)
+		if err != nil && !atEnd {
+			return err
+		}
+		for {
+			r, has, err := state.peek()
+			if err != nil {
+				return err
+			}
+			if !has || (!atEnd && r.order >= f.order) {
+				break
+			}
+			if err := c.missing(r); err != nil {
+				return err
+			}
+			state.take()
+		}
+		if atEnd {
+			return nil
+		}
+		var old *backup.Entry
+		if r, has, _ := state.peek(); has && r.order == f.order {
+			old = &r.Entry
+			state.take()
+		}
+		if err := c.present(f, old); err != nil {
+			return err
+		}
+	}
+}
+
+// missing deals with what the manifest has and the walk did not see.
+func (c *comparison) missing(r row) error {
+	if r.Gone != "" {
+		return nil
+	}
+	if c.kept != "" && (c.kept == "." || r.Path == c.kept || strings.HasPrefix(r.Path, c.kept+"/")) {
+		c.survey.Counts.Add(r.Entry)
+		return nil
+	}
+	e := r.Entry
+	e.Gone = c.stamp
+	c.survey.Change.Gone++
+	c.survey.Change.GoneBytes += sizeOf(r.Entry)
+	return c.emit(task{Do: gone, Entry: e})
+}
+
+func sizeOf(e backup.Entry) int64 {
+	if e.Type == backup.File {
+		return e.Size
+	}
+	return 0
+}
+
+// present deals with what the walk saw.
+func (c *comparison) present(f found, old *backup.Entry) error {
+	if f.err != nil {
+		return c.unread(f, old)
+	}
+	c.survey.Counts.Add(f.Entry)
+	if f.Type == backup.Special && len(c.survey.Special) < backup.MaxNamed {
+		c.survey.Special = append(c.survey.Special, f.Path)
+	}
+	if !f.Type.HasObject() {
+		if old == nil || !backup.SameEntry(*old, f.Entry) {
+			return c.meta(f.Entry)
+		}
+		return nil
+	}
+	stray, err := c.stray(f, old)
+	if err != nil {
+		return err
+	}
+	if old != nil && !stray.there {
+		if backup.SameEntry(*old, f.Entry) {
+			return nil
+		}
+		same, err := c.sameContent(f, old)
+		if err != nil {
+			return c.unreadError(f, old, err)
+		}
+		if same {
+			return c.meta(with(f.Entry, *old))
+		}
+	}
+	return c.upload(f.Entry, old, stray.try)
+}
+
+// with is an entry whose content the bucket holds already.
+func with(e, old backup.Entry) backup.Entry {
+	e.Key, e.Version, e.CRC64, e.Since = old.Key, old.Version, old.CRC64, old.Since
+	return e
+}
+
+func (c *comparison) meta(e backup.Entry) error {
+	c.survey.Change.Meta++
+	return c.emit(task{Do: meta, Entry: e})
+}
+
+func (c *comparison) upload(e backup.Entry, old *backup.Entry, try *backup.Object) error {
+	ch := &c.survey.Change
+	ch.Upload++
+	ch.UploadBytes += sizeOf(e)
+	if e.Type == backup.File && e.Size >= c.large {
+		size := c.parts(e.Size)
+		ch.Large, ch.Parts = ch.Large+1, ch.Parts+int((e.Size+size-1)/size)
+	}
+	t := task{Do: put, Entry: e, Try: try}
+	t.Entry.Since = c.stamp
+	if old != nil {
+		t.Was = old.Version
+		if old.Gone == "" {
+			ch.Replace++
+			ch.GoneBytes += sizeOf(*old)
+		}
+	}
+	return c.emit(t)
+}
+
+// sameContent says whether the object of the old row, a tombstone's too, has the
+// file's content. Where only the time tells them apart, the file is read: touch -R
+// must not upload an archive again.
+func (c *comparison) sameContent(f found, old *backup.Entry) (bool, error) {
+	switch {
+	case old.Size != f.Size || old.Target != f.Target:
+		return false, nil
+	case f.Type == backup.Symlink || backup.SameContent(*old, f.Entry):
+		return true, nil
+	case old.CRC64 == "":
+		return false, nil
+	}
+	crc, err := c.tree.checksum(c.ctx, f.Entry, c.buf)
+	return crc == old.CRC64, err
+}
+
+// stray is what the listing shows at a key.
+type stray struct {
+	there bool // not the version that the manifest has: the file must be put again
+	try   *backup.Object
+}
+
+// stray compares the listing with the manifest. A version that the manifest does
+// not know hides the one that it knows, which would then expire: even an unchanged
+// file needs an object of its own on top.
+func (c *comparison) stray(f found, old *backup.Entry) (stray, error) {
+	if c.objects == nil {
+		return stray{}, nil
+	}
+	o, err := c.objects.at(f.Entry)
+	switch {
+	case err != nil:
+		return stray{}, err
+	case o == nil || o.Marker:
+		return stray{there: old != nil}, nil
+	case old != nil && sameVersion(o.VersionID, old.Version):
+		return stray{}, nil
+	case o.Size != f.Size:
+		return stray{there: true}, nil
+	}
+	return stray{there: true, try: &backup.Object{VersionID: o.VersionID, ETag: o.ETag, Size: o.Size}}, nil
+}
+
+// unreadError tells a file that cannot be read from what ends the survey.
+func (c *comparison) unreadError(f found, old *backup.Entry, err error) error {
+	if errors.As(err, new(*changed)) || !unreadable(err) {
+		return err
+	}
+	f.err = err
+	c.survey.Counts = less(c.survey.Counts, f.Entry)
+	return c.unread(f, old)
+}
+
+func less(c backup.Counts, e backup.Entry) backup.Counts {
+	if e.Type == backup.File {
+		c.Files, c.Bytes = c.Files-1, c.Bytes-e.Size
+	}
+	return c
+}
+
+// unread keeps what the manifest has of a path, and below it, that could not be read.
+func (c *comparison) unread(f found, old *backup.Entry) error {
+	s := c.survey
+	if s.FailedCount++; len(s.Failed) < backup.MaxNamed {
+		s.Failed = append(s.Failed, f.Path+": "+reason(f.err))
+	}
+	if f.Type == backup.Dir {
+		c.kept = f.Path
+	}
+	if old != nil {
+		s.Counts.Add(*old)
+	}
+	return nil
+}
