@@ -59,7 +59,7 @@ func (s *Server) allowed(c *call, action, key string) error {
 	if action == "" || c.access.may(action, key) {
 		return nil
 	}
-	return &Error{http.StatusForbidden, "AccessDenied", "User is not authorized to perform: s3:" + action}
+	return &Error{Status: http.StatusForbidden, Code: "AccessDenied", Message: "User is not authorized to perform: s3:" + action}
 }
 
 func (k Key) may(action, key string) bool {
@@ -79,9 +79,9 @@ func parseAuthorization(header string) (scope, error) {
 	rest, ok := strings.CutPrefix(header, "AWS4-HMAC-SHA256 ")
 	if !ok {
 		if header == "" {
-			return scope{}, &Error{http.StatusForbidden, "AccessDenied", "Anonymous users cannot do this."}
+			return scope{}, &Error{Status: http.StatusForbidden, Code: "AccessDenied", Message: "Anonymous users cannot do this."}
 		}
-		return scope{}, &Error{http.StatusBadRequest, "InvalidRequest", "Please use AWS4-HMAC-SHA256."}
+		return scope{}, &Error{Status: http.StatusBadRequest, Code: "InvalidRequest", Message: "Please use AWS4-HMAC-SHA256."}
 	}
 	fields := map[string]string{}
 	for part := range strings.SplitSeq(rest, ",") {
@@ -90,7 +90,7 @@ func parseAuthorization(header string) (scope, error) {
 	}
 	cred := strings.Split(fields["Credential"], "/")
 	if len(cred) != 5 || cred[3] != "s3" || cred[4] != "aws4_request" {
-		return scope{}, &Error{http.StatusBadRequest, "AuthorizationHeaderMalformed", "The authorization header is malformed."}
+		return scope{}, &Error{Status: http.StatusBadRequest, Code: "AuthorizationHeaderMalformed", Message: "The authorization header is malformed."}
 	}
 	return scope{cred[0], cred[1], cred[2], strings.Split(fields["SignedHeaders"], ";"), fields["Signature"]}, nil
 }
@@ -106,30 +106,29 @@ func (s *Server) authenticate(c *call) error {
 	s.mu.Unlock()
 	switch {
 	case !known:
-		return &Error{http.StatusForbidden, "InvalidAccessKeyId", "The AWS Access Key Id " + auth.keyID + " you provided does not exist in our records."}
+		return &Error{Status: http.StatusForbidden, Code: "InvalidAccessKeyId", Message: "The AWS Access Key Id " + auth.keyID + " you provided does not exist in our records."}
 	case key.Expired:
-		return &Error{http.StatusBadRequest, "ExpiredToken", "The provided token has expired."}
+		return &Error{Status: http.StatusBadRequest, Code: "ExpiredToken", Message: "The provided token has expired."}
 	case c.r.Header.Get("X-Amz-Security-Token") != key.Session:
-		return &Error{http.StatusForbidden, "InvalidToken", "The provided token is malformed or otherwise invalid."}
+		return &Error{Status: http.StatusForbidden, Code: "InvalidToken", Message: "The provided token is malformed or otherwise invalid."}
 	case auth.region != s.opt.Region:
-		return &Error{http.StatusBadRequest, "AuthorizationHeaderMalformed",
-			fmt.Sprintf("The authorization header is malformed; the region '%s' is wrong; expecting '%s'", auth.region, s.opt.Region)}
+		return &Error{Status: http.StatusBadRequest, Code: "AuthorizationHeaderMalformed", Message: fmt.Sprintf("The authorization header is malformed; the region '%s' is wrong; expecting '%s'", auth.region, s.opt.Region), Region: s.opt.Region}
 	}
 	date := c.r.Header.Get("X-Amz-Date")
 	at, err := time.Parse("20060102T150405Z", date)
 	if err != nil || !strings.HasPrefix(date, auth.date) {
-		return &Error{http.StatusForbidden, "AccessDenied", "AWS authentication requires a valid Date or x-amz-date header"}
+		return &Error{Status: http.StatusForbidden, Code: "AccessDenied", Message: "AWS authentication requires a valid Date or x-amz-date header"}
 	}
 	if off := at.Sub(c.now); off > 15*time.Minute || off < -15*time.Minute {
-		return &Error{http.StatusForbidden, "RequestTimeTooSkewed", "The difference between the request time and the current time is too large."}
+		return &Error{Status: http.StatusForbidden, Code: "RequestTimeTooSkewed", Message: "The difference between the request time and the current time is too large."}
 	}
 	for name := range c.r.Header {
 		if name := strings.ToLower(name); strings.HasPrefix(name, "x-amz-") && !slices.Contains(auth.signed, name) {
-			return &Error{http.StatusForbidden, "AccessDenied", "There were headers present in the request which were not signed: " + name}
+			return &Error{Status: http.StatusForbidden, Code: "AccessDenied", Message: "There were headers present in the request which were not signed: " + name}
 		}
 	}
 	if !slices.Contains(auth.signed, "host") || c.r.Header.Get("X-Amz-Content-Sha256") == "" {
-		return &Error{http.StatusBadRequest, "InvalidRequest", "Missing required header for this request: x-amz-content-sha256"}
+		return &Error{Status: http.StatusBadRequest, Code: "InvalidRequest", Message: "Missing required header for this request: x-amz-content-sha256"}
 	}
 	canonical := canonicalRequest(c.r, auth.signed)
 	toSign := "AWS4-HMAC-SHA256\n" + date + "\n" + auth.date + "/" + auth.region + "/s3/aws4_request\n" + hexSum(canonical)

@@ -72,10 +72,10 @@ func (c *call) receive(w io.Writer) (received, error) {
 		return received{}, err
 	}
 	if err != nil || n != size {
-		return received{}, &Error{http.StatusBadRequest, "IncompleteBody", "You did not provide the number of bytes specified by the Content-Length HTTP header"}
+		return received{}, &Error{Status: http.StatusBadRequest, Code: "IncompleteBody", Message: "You did not provide the number of bytes specified by the Content-Length HTTP header"}
 	}
 	if len(declared) == 64 && declared != hex.EncodeToString(payload.Sum(nil)) {
-		return received{}, &Error{http.StatusBadRequest, "XAmzContentSHA256Mismatch", "The provided 'x-amz-content-sha256' header does not match what was computed."}
+		return received{}, &Error{Status: http.StatusBadRequest, Code: "XAmzContentSHA256Mismatch", Message: "The provided 'x-amz-content-sha256' header does not match what was computed."}
 	}
 	got := received{size: n, md5: md.Sum(nil), sums: map[string]string{}}
 	if want := c.r.Header.Get("Content-Md5"); want != "" && want != base64.StdEncoding.EncodeToString(got.md5) {
@@ -96,7 +96,7 @@ func (c *call) receive(w io.Writer) (received, error) {
 // document reads a body that is a document and not an object's content.
 func (c *call) document() ([]byte, error) {
 	if c.r.ContentLength > 2<<20 {
-		return nil, &Error{http.StatusBadRequest, "MaxMessageLengthExceeded", "Your request was too big."}
+		return nil, &Error{Status: http.StatusBadRequest, Code: "MaxMessageLengthExceeded", Message: "Your request was too big."}
 	}
 	var b bytes.Buffer
 	_, err := c.receive(&b)
@@ -118,11 +118,11 @@ func (c *call) decoded() (io.Reader, int64, error) {
 		}
 		return c.r.Body, c.r.ContentLength, nil
 	}
-	return nil, 0, &Error{http.StatusNotImplemented, "NotImplemented", "Chunks with signatures are not implemented."}
+	return nil, 0, &Error{Status: http.StatusNotImplemented, Code: "NotImplemented", Message: "Chunks with signatures are not implemented."}
 }
 
 func missingLength() error {
-	return &Error{http.StatusLengthRequired, "MissingContentLength", "You must provide the Content-Length HTTP header."}
+	return &Error{Status: http.StatusLengthRequired, Code: "MissingContentLength", Message: "You must provide the Content-Length HTTP header."}
 }
 
 // chunked reads aws-chunked content and puts its trailer among the headers.
@@ -162,7 +162,7 @@ func (c *chunked) next() error {
 	}
 	c.left, err = strconv.ParseInt(strings.TrimSpace(line), 16, 64)
 	if err != nil || c.left < 0 {
-		return &Error{http.StatusBadRequest, "InvalidChunkSizeError", "A chunk's size is malformed."}
+		return &Error{Status: http.StatusBadRequest, Code: "InvalidChunkSizeError", Message: "A chunk's size is malformed."}
 	}
 	if c.left > 0 {
 		return nil

@@ -48,11 +48,19 @@ func (s *Server) completeUpload(c *call) error {
 	if err == nil {
 		parts, err = s.choose(c, u, ask)
 	}
+	if err == nil {
+		u.busy = true
+	}
 	serial := s.next()
 	s.mu.Unlock()
 	if err != nil {
 		return err
 	}
+	defer func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		u.busy = false
+	}()
 	v := &version{attributes: u.attributes, ID: newID(serial), Serial: serial, SumType: u.SumType, Modified: u.Begun, Blob: fmt.Sprintf("%016x", serial)}
 	if err := s.assemble(c, v, u, parts); err != nil {
 		return err
@@ -112,25 +120,28 @@ func (s *Server) choose(c *call, u *upload, ask completion) ([]*part, error) {
 	if len(ask.Part) == 0 {
 		return nil, malformed()
 	}
+	if u.busy {
+		return nil, &Error{Status: http.StatusConflict, Code: "OperationAborted", Message: "A conflicting conditional operation is currently in progress against this resource. Try again."}
+	}
 	var parts []*part
 	for i, p := range ask.Part {
 		have := u.Parts[p.PartNumber]
 		switch {
 		case i > 0 && p.PartNumber <= ask.Part[i-1].PartNumber:
-			return nil, &Error{http.StatusBadRequest, "InvalidPartOrder", "The list of parts was not in ascending order."}
+			return nil, &Error{Status: http.StatusBadRequest, Code: "InvalidPartOrder", Message: "The list of parts was not in ascending order."}
 		case have == nil, strings.Trim(p.ETag, `"`) != have.ETag:
-			return nil, &Error{http.StatusBadRequest, "InvalidPart", "One or more of the specified parts could not be found. The part may not have been uploaded, or the specified entity tag may not match the part's entity tag."}
+			return nil, &Error{Status: http.StatusBadRequest, Code: "InvalidPart", Message: "One or more of the specified parts could not be found. The part may not have been uploaded, or the specified entity tag may not match the part's entity tag."}
 		case p.ChecksumCRC64NVME != "" && p.ChecksumCRC64NVME != have.Sums["CRC64NVME"]:
-			return nil, &Error{http.StatusBadRequest, "InvalidPart", "The checksum of a part does not match."}
+			return nil, &Error{Status: http.StatusBadRequest, Code: "InvalidPart", Message: "The checksum of a part does not match."}
 		case i < len(ask.Part)-1 && have.Size < s.opt.MinPart:
-			return nil, &Error{http.StatusBadRequest, "EntityTooSmall", "Your proposed upload is smaller than the minimum allowed size"}
+			return nil, &Error{Status: http.StatusBadRequest, Code: "EntityTooSmall", Message: "Your proposed upload is smaller than the minimum allowed size"}
 		}
 		parts = append(parts, have)
 	}
 	if want := c.r.Header.Get("X-Amz-Mp-Object-Size"); want != "" {
 		n, err := strconv.ParseInt(want, 10, 64)
 		if err != nil || n != total(parts) {
-			return nil, &Error{http.StatusBadRequest, "InvalidRequest", "The provided x-amz-mp-object-size does not match the object's size."}
+			return nil, &Error{Status: http.StatusBadRequest, Code: "InvalidRequest", Message: "The provided x-amz-mp-object-size does not match the object's size."}
 		}
 	}
 	return parts, nil

@@ -18,10 +18,10 @@ func (s *Server) CreateBucket(name string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !bucketName.MatchString(name) {
-		return &Error{http.StatusBadRequest, "InvalidBucketName", "The specified bucket is not valid."}
+		return &Error{Status: http.StatusBadRequest, Code: "InvalidBucketName", Message: "The specified bucket is not valid."}
 	}
 	if s.buckets[name] != nil {
-		return &Error{http.StatusConflict, "BucketAlreadyOwnedByYou", "Your previous request to create the named bucket succeeded and you already own it."}
+		return &Error{Status: http.StatusConflict, Code: "BucketAlreadyOwnedByYou", Message: "Your previous request to create the named bucket succeeded and you already own it."}
 	}
 	b := newBucket(name, s.opt.Now())
 	if err := s.save(b, "buckets", name); err != nil {
@@ -43,7 +43,7 @@ func (s *Server) Configure(name, what, document string) error {
 	defer s.mu.Unlock()
 	b := s.buckets[name]
 	if b == nil {
-		return &Error{http.StatusNotFound, "NoSuchBucket", "The specified bucket does not exist"}
+		return &Error{Status: http.StatusNotFound, Code: "NoSuchBucket", Message: "The specified bucket does not exist"}
 	}
 	return s.configure(b, what, config{Body: []byte(document)})
 }
@@ -114,7 +114,7 @@ func (s *Server) getConfig(c *call, what string) error {
 	case err != nil:
 		return err
 	case !ok && configs[what].missing != "":
-		return &Error{http.StatusNotFound, configs[what].missing, "The configuration was not found"}
+		return &Error{Status: http.StatusNotFound, Code: configs[what].missing, Message: "The configuration was not found"}
 	case !ok:
 		conf.Body = []byte("<" + configs[what].root + "/>")
 	}
@@ -136,7 +136,7 @@ func (s *Server) putConfig(c *call, what string) error {
 	}
 	if root := configs[what].root; root == "" {
 		if !json.Valid(body) {
-			return &Error{http.StatusBadRequest, "MalformedPolicy", "Policies must be valid JSON and the first byte must be '{'"}
+			return &Error{Status: http.StatusBadRequest, Code: "MalformedPolicy", Message: "Policies must be valid JSON and the first byte must be '{'"}
 		}
 	} else {
 		var doc struct{ XMLName xml.Name }

@@ -62,7 +62,7 @@ func (s *Server) deleteObject(c *call) error {
 
 func (s *Server) deleteObjects(c *call) error {
 	if c.r.Header.Get("Content-Md5") == "" && c.r.Header.Get("X-Amz-Sdk-Checksum-Algorithm") == "" {
-		return &Error{http.StatusBadRequest, "InvalidRequest", "Missing required header for this request: Content-MD5"}
+		return &Error{Status: http.StatusBadRequest, Code: "InvalidRequest", Message: "Missing required header for this request: Content-MD5"}
 	}
 	body, err := c.document()
 	if err != nil {

@@ -11,29 +11,30 @@ type Error struct {
 	Status  int
 	Code    string
 	Message string
+	Region  string // where the bucket is instead
 }
 
 // Error is the code and the message.
 func (e *Error) Error() string { return e.Code + ": " + e.Message }
 
 func invalid(message string) error {
-	return &Error{http.StatusBadRequest, "InvalidArgument", message}
+	return &Error{Status: http.StatusBadRequest, Code: "InvalidArgument", Message: message}
 }
 
 func malformed() error {
-	return &Error{http.StatusBadRequest, "MalformedXML", "The XML you provided was not well-formed or did not validate against our published schema."}
+	return &Error{Status: http.StatusBadRequest, Code: "MalformedXML", Message: "The XML you provided was not well-formed or did not validate against our published schema."}
 }
 
 func badDigest(what string) error {
-	return &Error{http.StatusBadRequest, "BadDigest", "The " + what + " you specified did not match what we received."}
+	return &Error{Status: http.StatusBadRequest, Code: "BadDigest", Message: "The " + what + " you specified did not match what we received."}
 }
 
 func noSuchKey() error {
-	return &Error{http.StatusNotFound, "NoSuchKey", "The specified key does not exist."}
+	return &Error{Status: http.StatusNotFound, Code: "NoSuchKey", Message: "The specified key does not exist."}
 }
 
 func noSuchUpload() error {
-	return &Error{http.StatusNotFound, "NoSuchUpload", "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed."}
+	return &Error{Status: http.StatusNotFound, Code: "NoSuchUpload", Message: "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed."}
 }
 
 // signatureError is the refusal of a signature. Amazon's answer repeats the key ID
@@ -53,6 +54,7 @@ func (c *call) fail(err error) {
 		AWSAccessKeyID   string `xml:"AWSAccessKeyId,omitempty"`
 		StringToSign     string `xml:",omitempty"`
 		CanonicalRequest string `xml:",omitempty"`
+		Region           string `xml:",omitempty"`
 		Resource         string
 		RequestID        string `xml:"RequestId"`
 	}{Resource: c.r.URL.Path, RequestID: c.id}
@@ -61,7 +63,7 @@ func (c *call) fail(err error) {
 	var sig *signatureError
 	switch {
 	case errors.As(err, &api):
-		status, body.Code, body.Message = api.Status, api.Code, api.Message
+		status, body.Code, body.Message, body.Region = api.Status, api.Code, api.Message, api.Region
 	case errors.As(err, &sig):
 		status, body.Code = http.StatusForbidden, "SignatureDoesNotMatch"
 		body.Message = "The request signature we calculated does not match the signature you provided. Check your key and signing method."

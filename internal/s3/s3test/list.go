@@ -178,7 +178,7 @@ func (s *Server) listVersions(c *call) error {
 		return err
 	}
 	if p.delimiter != "" {
-		return &Error{http.StatusNotImplemented, "NotImplemented", "Versions are listed without a delimiter here."}
+		return &Error{Status: http.StatusNotImplemented, Code: "NotImplemented", Message: "Versions are listed without a delimiter here."}
 	}
 	keyMarker, idMarker := c.query.Get("key-marker"), c.query.Get("version-id-marker")
 	if idMarker != "" && keyMarker == "" {

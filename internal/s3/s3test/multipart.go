@@ -23,6 +23,8 @@ type upload struct {
 	Algorithm string
 	SumType   string
 	Parts     map[int]*part
+
+	busy bool // being completed
 }
 
 type part struct {
@@ -46,9 +48,9 @@ func (s *Server) createUpload(c *call) error {
 	case u.Algorithm == "":
 		u.Algorithm, u.SumType = "CRC64NVME", "FULL_OBJECT" // S3's own choice
 	case u.Algorithm == "CRC64NVME" && u.SumType == "COMPOSITE", strings.HasPrefix(u.Algorithm, "SHA") && u.SumType == "FULL_OBJECT":
-		return &Error{http.StatusBadRequest, "InvalidRequest", "The checksum type cannot be used with this algorithm."}
+		return &Error{Status: http.StatusBadRequest, Code: "InvalidRequest", Message: "The checksum type cannot be used with this algorithm."}
 	case !slices.ContainsFunc(algorithms, func(a algorithm) bool { return a.name == u.Algorithm }):
-		return &Error{http.StatusBadRequest, "InvalidRequest", "Checksum algorithm provided is unsupported."}
+		return &Error{Status: http.StatusBadRequest, Code: "InvalidRequest", Message: "Checksum algorithm provided is unsupported."}
 	case u.SumType == "" && u.Algorithm == "CRC64NVME":
 		u.SumType = "FULL_OBJECT"
 	case u.SumType == "":

@@ -17,7 +17,7 @@ var classes = []string{"STANDARD", "REDUCED_REDUNDANCY", "STANDARD_IA", "ONEZONE
 func (s *Server) find(c *call) (*bucket, error) {
 	b := s.buckets[c.bucketName]
 	if b == nil {
-		return nil, &Error{http.StatusNotFound, "NoSuchBucket", "The specified bucket does not exist"}
+		return nil, &Error{Status: http.StatusNotFound, Code: "NoSuchBucket", Message: "The specified bucket does not exist"}
 	}
 	return b, nil
 }
@@ -44,15 +44,15 @@ func (c *call) described() (attributes, error) {
 	}
 	switch {
 	case !slices.Contains(classes, a.Class):
-		return a, &Error{http.StatusBadRequest, "InvalidStorageClass", "The storage class you specified is not valid"}
+		return a, &Error{Status: http.StatusBadRequest, Code: "InvalidStorageClass", Message: "The storage class you specified is not valid"}
 	case a.SSE != "AES256" && a.SSE != "aws:kms":
 		return a, invalid("The encryption method specified is not supported")
 	case total > 2048:
-		return a, &Error{http.StatusBadRequest, "MetadataTooLarge", "Your metadata headers exceed the maximum allowed metadata size"}
+		return a, &Error{Status: http.StatusBadRequest, Code: "MetadataTooLarge", Message: "Your metadata headers exceed the maximum allowed metadata size"}
 	case len(c.key) > 1024:
-		return a, &Error{http.StatusBadRequest, "KeyTooLongError", "Your key is too long"}
+		return a, &Error{Status: http.StatusBadRequest, Code: "KeyTooLongError", Message: "Your key is too long"}
 	case !utf8.ValidString(c.key):
-		return a, &Error{http.StatusBadRequest, "InvalidURI", "Couldn't parse the specified URI."}
+		return a, &Error{Status: http.StatusBadRequest, Code: "InvalidURI", Message: "Couldn't parse the specified URI."}
 	}
 	return a, nil
 }
@@ -64,11 +64,11 @@ func (c *call) precondition(b *bucket) error {
 		return nil
 	case "*":
 		if b.latest(c.key) != nil {
-			return &Error{http.StatusPreconditionFailed, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold"}
+			return &Error{Status: http.StatusPreconditionFailed, Code: "PreconditionFailed", Message: "At least one of the pre-conditions you specified did not hold"}
 		}
 		return nil
 	}
-	return &Error{http.StatusNotImplemented, "NotImplemented", "If-None-Match takes * here"}
+	return &Error{Status: http.StatusNotImplemented, Code: "NotImplemented", Message: "If-None-Match takes * here"}
 }
 
 func (s *Server) putObject(c *call) error {
@@ -156,10 +156,10 @@ func (s *Server) lookup(c *call) (*version, error) {
 			}
 			if v.ID == id {
 				c.w.Header().Set("X-Amz-Delete-Marker", "true")
-				return nil, &Error{http.StatusMethodNotAllowed, "MethodNotAllowed", "The specified method is not allowed against this resource."}
+				return nil, &Error{Status: http.StatusMethodNotAllowed, Code: "MethodNotAllowed", Message: "The specified method is not allowed against this resource."}
 			}
 		}
-		return nil, &Error{http.StatusNotFound, "NoSuchVersion", "The specified version does not exist."}
+		return nil, &Error{Status: http.StatusNotFound, Code: "NoSuchVersion", Message: "The specified version does not exist."}
 	}
 	if v := b.latest(c.key); v != nil {
 		return v, nil
@@ -169,7 +169,7 @@ func (s *Server) lookup(c *call) (*version, error) {
 	}
 	if !c.access.may("ListBucket", "") {
 		// Whoever may not list is not told what is not there.
-		return nil, &Error{http.StatusForbidden, "AccessDenied", "User is not authorized to perform: s3:ListBucket"}
+		return nil, &Error{Status: http.StatusForbidden, Code: "AccessDenied", Message: "User is not authorized to perform: s3:ListBucket"}
 	}
 	return nil, noSuchKey()
 }
@@ -192,7 +192,7 @@ func (s *Server) getObject(c *call) error {
 		return err
 	}
 	if c.op == "GetObject" && !readable {
-		return &Error{http.StatusForbidden, "InvalidObjectState", "The operation is not valid for the object's storage class"}
+		return &Error{Status: http.StatusForbidden, Code: "InvalidObjectState", Message: "The operation is not valid for the object's storage class"}
 	}
 	h := c.w.Header()
 	h.Set("ETag", `"`+v.ETag+`"`)

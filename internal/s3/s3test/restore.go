@@ -61,13 +61,13 @@ func (s *Server) restoreObject(c *call) error {
 	header, readable := v.thawed(c.now)
 	switch {
 	case speeds[v.Class] == nil:
-		return &Error{http.StatusForbidden, "InvalidObjectState", "Restore is not allowed for the object's current storage class"}
+		return &Error{Status: http.StatusForbidden, Code: "InvalidObjectState", Message: "Restore is not allowed for the object's current storage class"}
 	case !ok:
 		return malformed()
 	case ask.Days < 1:
 		return invalid("restoration days should be at least 1")
 	case header != "" && !readable:
-		return &Error{http.StatusConflict, "RestoreAlreadyInProgress", "Object restore is already in progress"}
+		return &Error{Status: http.StatusConflict, Code: "RestoreAlreadyInProgress", Message: "Object restore is already in progress"}
 	}
 	status, next := http.StatusAccepted, thaw{Ready: c.now.Add(time.Duration(float64(took) * s.opt.ThawFactor))}
 	if readable {

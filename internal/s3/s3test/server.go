@@ -164,13 +164,13 @@ func (s *Server) answer(c *call) error {
 		if c.fault.RetryAfter != "" {
 			c.w.Header().Set("Retry-After", c.fault.RetryAfter)
 		}
-		return &Error{c.fault.Status, c.fault.Code, "Please reduce your request rate."}
+		return &Error{Status: c.fault.Status, Code: c.fault.Code, Message: "Please reduce your request rate."}
 	}
 	if err := s.authenticate(c); err != nil {
 		return err
 	}
 	if c.handle == nil {
-		return &Error{http.StatusNotImplemented, "NotImplemented", "A header or query you provided implies functionality that is not implemented."}
+		return &Error{Status: http.StatusNotImplemented, Code: "NotImplemented", Message: "A header or query you provided implies functionality that is not implemented."}
 	}
 	if err := s.allowed(c, c.action, c.key); err != nil {
 		return err
