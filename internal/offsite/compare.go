@@ -89,8 +89,12 @@ func (c *comparison) missing(r row) error {
 	}
 	e := r.Entry
 	e.Gone = c.stamp
-	c.survey.Change.Gone++
-	c.survey.Change.GoneBytes += sizeOf(r.Entry)
+	if r.Type.HasObject() {
+		c.survey.Change.Gone++
+		c.survey.Change.GoneBytes += sizeOf(r.Entry)
+	} else {
+		c.survey.Change.Meta++
+	}
 	return c.emit(task{Do: gone, Entry: e})
 }
 
