@@ -28,4 +28,3 @@ func TestGlacier(t *testing.T)              { s3test.Glacier(t, contractScene(fa
 func TestGlacierInADirectory(t *testing.T)  { s3test.Glacier(t, contractScene(true)) }
 
 var _ http.Handler = (*s3test.Server)(nil)
-

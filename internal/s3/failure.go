@@ -28,7 +28,7 @@ type failure struct {
 	date    time.Time     // the server's clock
 	region  string        // where the bucket is instead
 	err     error         // why there was no answer
-	final   bool          // of err: trying again is of no use
+	final   bool          // trying again is of no use
 	local   bool          // of err: nothing was sent
 	// lost: it, or a try before it, may have been carried out all the same.
 	lost bool
@@ -208,7 +208,7 @@ func (b *Bucket) wrap(what string, f *failure) error {
 	case meaning == backup.ErrClockSkew:
 	case meaning == backup.ErrCredentials: // what else it says is about the key
 	case f.message != "":
-		said += ": " + f.message
+		said += ": " + strings.TrimRight(f.message, ".")
 	}
 	switch {
 	case f.code == "NoSuchBucket":

@@ -101,7 +101,8 @@ func (b *Bucket) CompleteUpload(ctx context.Context, spec backup.PutSpec, id str
 		obj.VersionID, obj.ETag = aws.ToString(out.VersionId), unquote(aws.ToString(out.ETag))
 		told := aws.ToString(out.ChecksumCRC64NVME)
 		if told != "" && told != crc64 || told == "" && obj.ETag != etag {
-			return &failure{status: http.StatusOK, code: "BadDigest", message: "the server has ETag " + obj.ETag + " and CRC-64 " + told}
+			// Final, for the upload is no more.
+			return &failure{status: http.StatusOK, final: true, code: "BadDigest", message: "the server has ETag " + obj.ETag + " and CRC-64 " + told}
 		}
 		return nil
 	})

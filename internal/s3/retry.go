@@ -14,6 +14,11 @@ const (
 	minWait  = 100 * time.Millisecond
 	maxWait  = 20 * time.Second
 	maxAfter = 5 * time.Minute // a Retry-After beyond this is the caller's to wait for
+
+	// Being asked to slow down is no fault, and a request may meet it many times in
+	// a row: with 10 tries and half of all requests refused, one file in a thousand
+	// would be given up.
+	patience = 4
 )
 
 // try sends a request until its answer is final: a success, a refusal that no try
@@ -48,10 +53,10 @@ func (b *Bucket) try(ctx context.Context, what string, once func(context.Context
 				continue
 			}
 			return b.wrap(what, f)
-		case errors.Is(meaning, backup.ErrDamaged) && !resent:
+		case errors.Is(meaning, backup.ErrDamaged) && !resent && !f.final:
 			resent = true // damaged on the way, or in our memory: the next try tells
 			continue
-		case !f.passes() || n >= b.conf.Tries || f.after > maxAfter:
+		case !f.passes() || f.after > maxAfter || n >= b.conf.Tries && !errors.Is(meaning, backup.ErrThrottled) || n >= b.conf.Tries*patience:
 			return b.wrap(what, f)
 		}
 		lost = f.lost || f.status >= 500 && f.status != 503

@@ -44,7 +44,7 @@ type Config struct {
 	// refuse without a key server.
 	Unencrypted bool
 	MaxConns    int           // requests at a time; 64 unless set
-	Tries       int           // of one request; 10 unless set
+	Tries       int           // of one request; 10 unless set, and four times as many if asked to slow down
 	Stall       time.Duration // without a byte going either way before a try is given up; 1 minute unless set
 	// Now is the clock that requests are signed with; time.Now unless set.
 	Now func() time.Time
