@@ -65,10 +65,10 @@ type Client struct {
 // goes with every request.
 func New(cfg Config) (*Client, error) {
 	c := &Client{token: cfg.Token, tries: cfg.Tries, wait: cfg.Wait}
-	for _, text := range cfg.URLs {
+	for i, text := range cfg.URLs {
 		u, err := url.Parse(text)
 		if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
-			return nil, fmt.Errorf("proxmox url %q: want https://name:8006", text)
+			return nil, fmt.Errorf("proxmox url %d: want https://name:8006", i+1) // not the text: people write passwords there
 		}
 		c.urls = append(c.urls, "https://"+u.Host+"/api2/json")
 	}

@@ -87,6 +87,7 @@ func (c *Cluster) sendVM(t *task, at time.Time, fail func(time.Time, string), ne
 		t.log("INFO: resuming VM again")
 		fail(at, why)
 	}, mark, func(at time.Time, o Outcome, took time.Duration) {
+		t.log("INFO: Waiting for server to finish backup validation...")
 		if reused := g.Size - n; reused > 0 {
 			t.log("INFO: backup was done incrementally, reused %s (%d%%)", bytesText(reused, 2), reused*100/g.Size)
 		}
