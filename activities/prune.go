@@ -61,11 +61,16 @@ func inScope(scope string, c backup.Covered) bool {
 // RetentionPlan decides for one dataset and does nothing: what `triplicate plan`
 // shows is what Prune does.
 func (a *Pools) RetentionPlan(ctx context.Context, w World, c backup.Covered) backup.KeepResult {
+	protected, err := a.protected(ctx, w, c)
 	res := backup.Decide(backup.KeepInput{
 		Prefix: a.Policy.Prefix, Snapshots: w.Snapshots[c.Dataset.Name], Keep: c.Row.Keep,
-		Zone: a.Policy.Zone, Now: a.Now(), Protected: a.protected(ctx, w, c),
+		Zone: a.Policy.Zone, Now: a.Now(), Protected: protected,
 		MassAcked: a.ackedMass(w, c),
 	})
+	if err != nil {
+		logInfo(ctx, "resume token not read", "dataset", c.Dataset.Name, "error", err)
+		res.Refusal = backup.RefuseUnread
+	}
 	if res.Refusal == backup.RefuseNone && len(res.Destroy()) > 0 && a.policyShrunk(w, c) {
 		res.Refusal = backup.RefuseChanged
 	}
@@ -74,7 +79,7 @@ func (a *Pools) RetentionPlan(ctx context.Context, w World, c backup.Covered) ba
 
 // protected collects what must stay for the sake of the copies: the bases and
 // uncopied points of every replica that this dataset is an end of.
-func (a *Pools) protected(ctx context.Context, w World, c backup.Covered) map[backup.GUID]string {
+func (a *Pools) protected(ctx context.Context, w World, c backup.Covered) (map[backup.GUID]string, error) {
 	name := c.Dataset.Name
 	keep := map[backup.GUID]string{}
 	if c.Replica != nil { // a replica may be the source of another
@@ -85,10 +90,13 @@ func (a *Pools) protected(ctx context.Context, w World, c backup.Covered) map[ba
 			continue
 		}
 		target := r.TargetOf(name)
-		token, _ := a.token(ctx, w.dataset(target))
+		token, err := a.token(ctx, w.dataset(target))
+		if err != nil && !errors.Is(err, backup.ErrStaleToken) {
+			return nil, err
+		}
 		maps.Copy(keep, backup.SourceProtected(a.Policy.Prefix, r, w.Snapshots[name], w.Bookmarks[name], w.Snapshots[target], token))
 	}
-	return keep
+	return keep, nil
 }
 
 func (a *Pools) pruneDataset(ctx context.Context, w World, c backup.Covered) (destroyed, kept int, items []Item, err error) {
@@ -105,6 +113,9 @@ func (a *Pools) pruneDataset(ctx context.Context, w World, c backup.Covered) (de
 		outcome := backup.Warning
 		if plan.Refusal == backup.RefuseChanged || plan.Refusal == backup.RefuseMass {
 			outcome = backup.NeedsApproval
+		}
+		if plan.Refusal == backup.RefuseUnread {
+			outcome = backup.Skipped
 		}
 		return 0, kept, []Item{{Name: name, Outcome: outcome, Detail: string(plan.Refusal)}}, nil
 	}

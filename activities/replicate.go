@@ -141,8 +141,11 @@ func (s *sending) look(ctx context.Context, source string) (backup.SendInput, er
 		Prefix: s.Policy.Prefix, Replica: s.replica, Source: *src, Target: w.dataset(s.target),
 		Snaps: w.Snapshots[source], Marks: w.Bookmarks[source], Received: w.Snapshots[s.target],
 	}
-	in.Token, in.TokenStale = s.token(ctx, in.Target)
-	return in, nil
+	in.Token, err = s.token(ctx, in.Target)
+	if errors.Is(err, backup.ErrStaleToken) {
+		in.TokenStale, err = true, nil
+	}
+	return in, err
 }
 
 // abort discards a partial receive that leads nowhere. Where the receive made

@@ -6,12 +6,19 @@ import (
 	"triplicate/internal/backup"
 )
 
-// World is what the pools hold, from one listing of datasets and one of points.
+// World is what the pools hold. What it has of a pool is complete: a pool that
+// could not be listed is in Failed, and nothing of it is in the rest.
 type World struct {
 	cover     backup.Coverage
 	Snapshots map[string][]backup.Snapshot // by dataset, in createtxg order
 	Bookmarks map[string][]backup.Bookmark
-	byName    map[string]*backup.Dataset
+	// Failed is why a pool could not be listed, by its name. The other pools are
+	// as good as ever.
+	Failed map[string]error
+	// Unseen are the datasets on those pools that enabled rows and replicas'
+	// sources name: they are not missing, nobody knows.
+	Unseen []string
+	byName map[string]*backup.Dataset
 }
 
 // Coverage is every dataset with its row.
@@ -19,26 +26,42 @@ func (w World) Coverage() backup.Coverage { return w.cover }
 
 func (w World) dataset(name string) *backup.Dataset { return w.byName[name] }
 
-// Look lists everything the policy is about with two commands, whatever the
-// number of datasets. Errors are as of the adapter.
+// Look lists everything the policy is about with two commands for each pool,
+// whatever the number of datasets. A pool that cannot be listed is in
+// World.Failed; only when none can is it an error, as of the adapter.
 func (a *Pools) Look(ctx context.Context) (World, error) { return a.look(ctx) }
 
 func (a *Pools) look(ctx context.Context) (World, error) {
-	return a.lookAt(ctx, a.Policy, a.roots()...)
+	all, failed, err := a.listPools(ctx, true)
+	if err == nil {
+		err = a.allFailed(failed)
+	}
+	if err != nil {
+		return World{}, err
+	}
+	cover, unseen := a.covered(all, failed)
+	w := newWorld(cover, all)
+	w.Failed, w.Unseen = failed, unseen
+	return w, nil
 }
 
-// lookAt lists the roots and everything below them, and covers them by policy.
+// lookAt lists the roots and everything below them, and covers them by policy. One
+// that cannot be listed is an error.
 func (a *Pools) lookAt(ctx context.Context, policy backup.Policy, roots ...string) (World, error) {
-	datasets, err := a.ZFS.Datasets(ctx, roots...)
-	if err != nil {
+	var all listing
+	var err error
+	if all.datasets, err = a.ZFS.Datasets(ctx, roots...); err != nil {
 		return World{}, err
 	}
-	snaps, marks, err := a.ZFS.Points(ctx, roots...)
-	if err != nil {
+	if all.snaps, all.marks, err = a.ZFS.Points(ctx, roots...); err != nil {
 		return World{}, err
 	}
+	return newWorld(backup.Cover(policy, all.datasets), all), nil
+}
+
+func newWorld(cover backup.Coverage, all listing) World {
 	w := World{
-		cover:     backup.Cover(policy, datasets),
+		cover:     cover,
 		Snapshots: map[string][]backup.Snapshot{}, Bookmarks: map[string][]backup.Bookmark{},
 		byName: map[string]*backup.Dataset{},
 	}
@@ -49,24 +72,25 @@ func (a *Pools) lookAt(ctx context.Context, policy backup.Policy, roots ...strin
 		}
 		w.byName[d.Name] = d
 	}
-	for _, s := range snaps {
+	for _, s := range all.snaps {
 		w.Snapshots[s.Dataset] = append(w.Snapshots[s.Dataset], s)
 	}
-	for _, b := range marks {
+	for _, b := range all.marks {
 		w.Bookmarks[b.Dataset] = append(w.Bookmarks[b.Dataset], b)
 	}
-	return w, nil
+	return w
 }
 
-// token decodes a dataset's resume token; nil without one. stale says that there
-// is one which leads nowhere.
-func (a *Pools) token(ctx context.Context, d *backup.Dataset) (token *backup.Token, stale bool) {
+// token decodes a dataset's resume token; nil without one. backup.ErrStaleToken
+// means that there is one which leads nowhere; any other error says nothing about
+// the token, and what it stands for must stay.
+func (a *Pools) token(ctx context.Context, d *backup.Dataset) (*backup.Token, error) {
 	if d == nil || d.ResumeToken == "" {
-		return nil, false
+		return nil, nil
 	}
 	t, err := a.ZFS.Token(ctx, d.ResumeToken)
 	if err != nil {
-		return nil, true
+		return nil, err
 	}
-	return &t, false
+	return &t, nil
 }

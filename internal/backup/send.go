@@ -348,6 +348,10 @@ func SourceProtected(prefix string, r Replica, snaps []Snapshot, marks []Bookmar
 	return keep
 }
 
+// RefuseUnread: a replica's partial receive needs snapshots of its source, and
+// which ones could not be read just now.
+const RefuseUnread Refusal = "what a replica has half received could not be read, so nothing is destroyed; the next prune looks again"
+
 // TargetProtected is the replica's last received snapshot: the base of the next
 // send. With a partial receive it is the base of that too.
 func TargetProtected(r Replica, received []Snapshot) map[GUID]string {
