@@ -134,7 +134,8 @@ func (s *Server) answer(r *http.Request) outcome {
 	switch {
 	case fault != nil && fault.Code != 0:
 		err = refusal{fault.Code, fault.Text}
-	case fault != nil && !fault.Late: // cut before anything is done
+	case fault != nil && !fault.Late:
+		err = refusal{} // cut before anything is done
 	case !known:
 		s.violate("%s %s: no such call", r.Method, r.URL.Path)
 		err = refusal{http.StatusNotFound, fmt.Sprintf("Path '%s' not found.", r.URL.Path)}

@@ -33,7 +33,8 @@ func (s *Server) prune(c *call, d *datastore) (any, error) {
 		t := s.start("prune", fmt.Sprintf("%s:%s:%s", d.Name, c.str("ns"), group), c.token.id)
 		t.say(t.started, "retention options: %s", options)
 		t.say(t.started, "Starting prune on datastore '%s' group \"%s\"", d.Name, group)
-		s.carryOutPrune(t, d, list, marks)
+		carryOutPrune(t, d, list, marks, "%[2]s %[1]s")
+		t.end(t.started, t.result())
 		if c.yes("use-task", false) {
 			return t.upid(), nil
 		}
@@ -50,27 +51,19 @@ func (s *Server) prune(c *call, d *datastore) (any, error) {
 	return rows, nil
 }
 
-// pruneDatastore prunes all groups of a namespace, in a task.
+// pruneDatastore prunes all groups of a namespace and those below, in a task.
 func (s *Server) pruneDatastore(c *call, d *datastore) (any, error) {
 	last, keep, options := keepOf(c)
 	t := s.start("prune", d.Name+":"+c.str("ns"), c.token.id)
 	t.say(t.started, "Starting datastore prune on datastore '%s', root namespace, down to full depth", d.Name)
 	t.say(t.started, "retention options: %s", options)
-	byGroup := map[string][]*snapshot{}
-	var order []string
-	for _, snap := range c.of(d) {
-		if byGroup[snap.Group] == nil {
-			order = append(order, snap.Group)
-		}
-		byGroup[snap.Group] = append(byGroup[snap.Group], snap)
-	}
-	for _, g := range order {
-		t.say(t.started, "Pruning group :\"%s\"", g)
-		marks := s.marks(byGroup[g], last, keep)
+	for _, list := range byGroup(c.within(d, int(c.num("max-depth", maxDepth)))) {
+		t.say(t.started, "Pruning group %s:\"%s\"", list[0].ns, list[0].Group)
 		if !c.yes("dry-run", false) {
-			s.carryOutPrune(t, d, byGroup[g], marks)
+			carryOutPrune(t, d, list, s.marks(list, last, keep), "%s %s")
 		}
 	}
+	t.end(t.started, t.result())
 	return t.upid(), nil
 }
 
@@ -90,8 +83,8 @@ func (s *Server) marks(list []*snapshot, last int, keep backup.Keep) map[*snapsh
 
 // carryOutPrune removes what is marked so, oldest first. A backup that is being
 // written is locked, so it stays, with a warning.
-func (s *Server) carryOutPrune(t *task, d *datastore, list []*snapshot, marks map[*snapshot]backup.PruneMark) {
-	warnings := 0
+// How a line reads differs between the two calls; the arguments are mark and backup.
+func carryOutPrune(t *task, d *datastore, list []*snapshot, marks map[*snapshot]backup.PruneMark, line string) {
 	for _, snap := range list {
 		m, word := marks[snap], "remove"
 		switch {
@@ -102,19 +95,14 @@ func (s *Server) carryOutPrune(t *task, d *datastore, list []*snapshot, marks ma
 		case m.Keep:
 			word = "keep"
 		}
-		t.say(t.started, "%s %s", snap.ID(), word)
+		t.say(t.started, line, word, snap.ID())
 		switch {
 		case m.Keep:
 		case snap.writer.alive():
-			warnings++
+			t.warnings++
 			t.say(t.started, "failed to remove dir \"%s\": unable to acquire lock - possibly running or in use", snap.ID())
 		default:
 			d.remove(snap)
 		}
 	}
-	status := "OK"
-	if warnings > 0 {
-		status = fmt.Sprintf("WARNINGS: %d", warnings)
-	}
-	t.end(t.started, status)
 }

@@ -203,7 +203,11 @@ func (sh *shape) checkString(v string) error {
 
 // checkPropertyString checks key=value,key=value; the first may lack its key.
 func (sh *shape) checkPropertyString(v string) error {
-	for _, part := range strings.Split(v, ",") {
+	quoted := false
+	for part := range strings.FieldsFuncSeq(v, func(r rune) bool {
+		quoted = quoted != (r == '"')
+		return r == ',' && !quoted
+	}) {
 		key, value, named := strings.Cut(part, "=")
 		if !named {
 			key, value = sh.Default, key

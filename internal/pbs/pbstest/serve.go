@@ -23,18 +23,51 @@ import (
 
 // wire is the server's side of the network.
 type wire struct {
-	mu    sync.Mutex
-	cert  tls.Certificate
-	conns map[net.Conn]bool
-	done  sync.WaitGroup
+	mu      sync.Mutex
+	cert    tls.Certificate
+	conns   map[net.Conn]bool
+	url     string
+	server  *http.Server
+	serving sync.WaitGroup
 }
 
-// Serve listens on addr, such as 127.0.0.1:0, and answers there by TLS until ctx
-// ends. It returns the URL at once; Wait waits for the end.
-func (s *Server) Serve(ctx context.Context, addr string) (url string, err error) {
+// Start listens on a free port of the loopback, until Close.
+func (s *Server) Start() error { return s.listen(context.Background(), "127.0.0.1:0") }
+
+// Serve listens on addr until the context ends. It prints nothing; URL and
+// Fingerprint say what there is.
+func (s *Server) Serve(ctx context.Context, addr string) error {
+	if err := s.listen(ctx, addr); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return s.Close()
+}
+
+// Close ends listening and every connection.
+func (s *Server) Close() error {
+	s.wire.mu.Lock()
+	server := s.wire.server
+	s.wire.mu.Unlock()
+	if server == nil {
+		return nil
+	}
+	err := server.Close()
+	s.wire.serving.Wait()
+	return err
+}
+
+// URL is where the server listens; empty before Start and Serve.
+func (s *Server) URL() string {
+	s.wire.mu.Lock()
+	defer s.wire.mu.Unlock()
+	return s.wire.url
+}
+
+func (s *Server) listen(ctx context.Context, addr string) error {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	if err != nil {
-		return "", fmt.Errorf("pbstest: %w", err)
+		return fmt.Errorf("pbstest: %w", err)
 	}
 	server := &http.Server{
 		Handler:           s,
@@ -52,16 +85,12 @@ func (s *Server) Serve(ctx context.Context, addr string) (url string, err error)
 			return &c, nil
 		},
 	}
-	s.wire.done.Go(func() { _ = server.Serve(tls.NewListener(&door{l, s}, conf)) })
-	s.wire.done.Go(func() {
-		<-ctx.Done()
-		_ = server.Close()
-	})
-	return "https://" + l.Addr().String(), nil
+	s.wire.mu.Lock()
+	defer s.wire.mu.Unlock()
+	s.wire.url, s.wire.server = "https://"+l.Addr().String(), server
+	s.wire.serving.Go(func() { _ = server.Serve(tls.NewListener(&door{l, s}, conf)) })
+	return nil
 }
-
-// Wait waits until all that Serve started has ended.
-func (s *Server) Wait() { s.wire.done.Wait() }
 
 // Fingerprint is the SHA-256 of the certificate, as its dashboard shows it.
 func (s *Server) Fingerprint() string {

@@ -88,12 +88,16 @@ func status(c *call, d *datastore) (any, error) {
 
 // of lists the backups of a call's namespace that its token may see, oldest first,
 // with its backup-type and backup-id if they are given.
-func (c *call) of(d *datastore) []*snapshot {
+func (c *call) of(d *datastore) []*snapshot { return c.within(d, 0) }
+
+// within lists those of the namespaces below, too, so many levels deep.
+func (c *call) within(d *datastore, depth int) []*snapshot {
 	var out []*snapshot
 	for _, s := range d.snaps {
 		kind, id, _ := strings.Cut(s.Group, "/")
+		level, in := below(c.str("ns"), s.ns)
 		switch {
-		case s.ns != c.str("ns"),
+		case !in || level > depth,
 			c.has("backup-type") && kind != c.str("backup-type"),
 			c.has("backup-id") && id != c.str("backup-id"),
 			!c.may(auditing...) && s.Owner != c.token.id:
@@ -102,9 +106,24 @@ func (c *call) of(d *datastore) []*snapshot {
 		out = append(out, s)
 	}
 	slices.SortStableFunc(out, func(a, b *snapshot) int {
-		return cmp.Or(cmp.Compare(a.Group, b.Group), a.Time.Compare(b.Time))
+		return cmp.Or(cmp.Compare(a.ns, b.ns), cmp.Compare(a.Group, b.Group), a.Time.Compare(b.Time))
 	})
 	return out
+}
+
+// maxDepth is how many levels of namespaces there can be.
+const maxDepth = 7
+
+// below says how many levels the namespace ns is below top, if it is.
+func below(top, ns string) (levels int, ok bool) {
+	if ns == top {
+		return 0, true
+	}
+	rest, ok := strings.CutPrefix(ns, top+"/")
+	if top == "" {
+		rest, ok = ns, true
+	}
+	return 1 + strings.Count(rest, "/"), ok
 }
 
 // one finds the backup that backup-type, -id and -time name.

@@ -18,6 +18,7 @@ type task struct {
 	open                  bool   // without a due time: a backup, or one that hangs
 	status                string // empty: it runs
 	log                   []string
+	warnings              int
 	zone                  *time.Location
 	finish                func(t *task) (status string) // what it does, at its end
 	abort                 func(t *task)
@@ -61,6 +62,14 @@ func (t *task) end(at time.Time, status string) {
 	default:
 		t.say(at, "TASK ERROR: %s", status)
 	}
+}
+
+// result is the status of a task that did what it could.
+func (t *task) result() string {
+	if t.warnings > 0 {
+		return fmt.Sprintf("WARNINGS: %d", t.warnings)
+	}
+	return "OK"
 }
 
 // say adds a line to the log.
