@@ -129,8 +129,8 @@ func (c *Client) TaskLog(ctx context.Context, id backup.UPID, from int) (backup.
 		part.Next++
 	}
 	part.Total = max(total, part.Next)
-	if len(rows) == 0 {
-		part.Total = total
+	if len(rows) == 0 { // from is past the end
+		part.Total = max(total, 0)
 	}
 	return part, nil
 }

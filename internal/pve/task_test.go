@@ -25,7 +25,9 @@ func TestHowATaskEnds(t *testing.T) {
 			state: backup.TaskWarnings, status: "WARNINGS: 1",
 		},
 		"failing": {
-			do:    func(_ *testing.T, s *scene) { s.Next(101, pvetest.Outcome{Fail: "VM 101 qmp command 'backup' failed - got timeout"}) },
+			do: func(_ *testing.T, s *scene) {
+				s.Next(101, pvetest.Outcome{Fail: "VM 101 qmp command 'backup' failed - got timeout"})
+			},
 			state: backup.TaskFailed, status: "job errors", failed: "VM 101 qmp command 'backup' failed - got timeout",
 		},
 		"on a locked guest": {
@@ -41,7 +43,9 @@ func TestHowATaskEnds(t *testing.T) {
 			state: backup.TaskFailed, status: "403 Permission check failed (/vms/101, VM.Backup)", failed: "403 Permission check failed (/vms/101, VM.Backup)",
 		},
 		"with a storage that is down": {
-			do:    func(_ *testing.T, s *scene) { s.SetStorage("pbs-smith", func(x *pvetest.Storage) { x.Down = []string{"smith"} }) },
+			do: func(_ *testing.T, s *scene) {
+				s.SetStorage("pbs-smith", func(x *pvetest.Storage) { x.Down = []string{"smith"} })
+			},
 			state: backup.TaskFailed, failed: "could not activate storage 'pbs-smith': pbs-smith: error fetching datastores - 500 Can't connect to 192.0.2.9:8007 (Connection refused)",
 		},
 		"with a storage that prunes": {

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"triplicate/internal/backup"
@@ -48,7 +49,7 @@ type Config struct {
 	// Begin is asked when a backup connects to Proxmox Backup Server, Save gets it
 	// when it is whole, Abort hears of one that will not be. An error of Begin fails
 	// the vzdump as Proxmox VE fails then: at once and as a whole if it is
-	// ErrUnreachable, else with its text as the server's. They must not call back.
+	// ErrUnreachable, else with its text as the server's. They may ask for Time and nothing else.
 	Begin func(group string, at time.Time) error
 	Save  func(backup.GuestBackup) error
 	Abort func(group string, at time.Time)
@@ -92,9 +93,10 @@ type Cluster struct {
 	schema *schema
 	routes []route
 
+	anchor time.Time    // the clock's time when the simulation began
+	added  atomic.Int64 // what Advance and Tick made of it, nanoseconds
+
 	mu       sync.Mutex
-	anchor   time.Time // the clock's time when the simulation began
-	added    time.Duration
 	nodes    []*node
 	guests   map[int]*guest
 	storages []Storage
@@ -247,26 +249,22 @@ func (c *Cluster) storage(name string) *Storage {
 	return nil
 }
 
-// Time is what the nodes' clocks show.
-func (c *Cluster) Time() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now()
-}
+// Time is what the nodes' clocks show. Hooks may ask for it.
+func (c *Cluster) Time() time.Time { return c.now() }
 
 func (c *Cluster) now() time.Time {
 	now := c.cfg.Now()
 	if c.cfg.Speed > 0 {
 		now = c.anchor.Add(time.Duration(float64(now.Sub(c.anchor)) * c.cfg.Speed))
 	}
-	return now.Add(c.added)
+	return now.Add(time.Duration(c.added.Load()))
 }
 
 // Advance moves the clocks, and everything that happens until then happens.
 func (c *Cluster) Advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.added += d
+	c.added.Add(int64(d))
 	c.settle()
 }
 

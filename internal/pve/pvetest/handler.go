@@ -92,7 +92,7 @@ const cutOff = -1
 func (c *Cluster) serve(name string, r *http.Request, body []byte, f *fault) (code int, message string, answer []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.added += c.cfg.Tick
+	c.added.Add(int64(c.cfg.Tick))
 	c.settle()
 	q := &query{node: c.node(name), values: decode(r.URL.RawQuery)}
 	if r.Method == http.MethodPost || r.Method == http.MethodPut {
