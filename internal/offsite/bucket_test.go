@@ -269,13 +269,17 @@ type cut struct {
 	calls int
 	at    int
 	after bool
+	last  string // the call it died at
 }
 
 // through carries a call out, or not.
-func (c *cut) through(do func() error) error {
+func (c *cut) through(name string, do func() error) error {
 	c.mu.Lock()
 	c.calls++
 	n := c.calls
+	if n == c.at {
+		c.last = name
+	}
 	c.mu.Unlock()
 	switch {
 	case n > c.at || (n == c.at && !c.after):
@@ -288,43 +292,43 @@ func (c *cut) through(do func() error) error {
 }
 
 func (c *cut) Put(ctx context.Context, spec backup.PutSpec, body []byte) (o backup.Object, err error) {
-	err = c.through(func() (err error) { o, err = c.bucket.Put(ctx, spec, body); return err })
+	err = c.through("Put", func() (err error) { o, err = c.bucket.Put(ctx, spec, body); return err })
 	return o, err
 }
 
 func (c *cut) StartUpload(ctx context.Context, spec backup.PutSpec) (id string, err error) {
-	err = c.through(func() (err error) { id, err = c.bucket.StartUpload(ctx, spec); return err })
+	err = c.through("StartUpload", func() (err error) { id, err = c.bucket.StartUpload(ctx, spec); return err })
 	return id, err
 }
 
 func (c *cut) PutPart(ctx context.Context, key, id string, n int, body []byte) (p backup.Part, err error) {
-	err = c.through(func() (err error) { p, err = c.bucket.PutPart(ctx, key, id, n, body); return err })
+	err = c.through("PutPart", func() (err error) { p, err = c.bucket.PutPart(ctx, key, id, n, body); return err })
 	return p, err
 }
 
 func (c *cut) Parts(ctx context.Context, key, id string) (p []backup.Part, err error) {
-	err = c.through(func() (err error) { p, err = c.bucket.Parts(ctx, key, id); return err })
+	err = c.through("Parts", func() (err error) { p, err = c.bucket.Parts(ctx, key, id); return err })
 	return p, err
 }
 
 func (c *cut) CompleteUpload(ctx context.Context, spec backup.PutSpec, id string, parts []backup.Part, sum string) (o backup.Object, err error) {
-	err = c.through(func() (err error) { o, err = c.bucket.CompleteUpload(ctx, spec, id, parts, sum); return err })
+	err = c.through("CompleteUpload", func() (err error) { o, err = c.bucket.CompleteUpload(ctx, spec, id, parts, sum); return err })
 	return o, err
 }
 
 func (c *cut) AbortUpload(ctx context.Context, key, id string) error {
-	return c.through(func() error { return c.bucket.AbortUpload(ctx, key, id) })
+	return c.through("AbortUpload", func() error { return c.bucket.AbortUpload(ctx, key, id) })
 }
 
 func (c *cut) Versions(ctx context.Context, prefix string, each func(backup.Object) error) error {
-	return c.through(func() error { return c.bucket.Versions(ctx, prefix, each) })
+	return c.through("Versions", func() error { return c.bucket.Versions(ctx, prefix, each) })
 }
 
 func (c *cut) List(ctx context.Context, prefix string, each func(backup.Object) error) error {
-	return c.through(func() error { return c.bucket.List(ctx, prefix, each) })
+	return c.through("List", func() error { return c.bucket.List(ctx, prefix, each) })
 }
 
 func (c *cut) Get(ctx context.Context, key, id string) (r io.ReadCloser, o backup.Object, err error) {
-	err = c.through(func() (err error) { r, o, err = c.bucket.Get(ctx, key, id); return err })
+	err = c.through("Get", func() (err error) { r, o, err = c.bucket.Get(ctx, key, id); return err })
 	return r, o, err
 }

@@ -23,9 +23,6 @@ type task struct {
 	Entry backup.Entry `json:"entry"`
 	// Was is the version that the last manifest has for the key.
 	Was string `json:"was,omitempty"`
-	// Try is an object that no manifest knows, of the right size: if its content is
-	// the file's, an earlier try that was cut off has put it.
-	Try *backup.Object `json:"try,omitempty"`
 }
 
 // comparison merges three sorted streams: the walk, the last manifest's state and,
@@ -120,11 +117,11 @@ func (c *comparison) present(f found, old *backup.Entry) error {
 		}
 		return nil
 	}
-	stray, err := c.stray(f, old)
+	hidden, err := c.hidden(f, old)
 	if err != nil {
 		return err
 	}
-	if old != nil && !stray.there {
+	if old != nil && !hidden {
 		if backup.SameEntry(*old, f.Entry) {
 			return nil
 		}
@@ -136,7 +133,7 @@ func (c *comparison) present(f found, old *backup.Entry) error {
 			return c.meta(with(f.Entry, *old))
 		}
 	}
-	return c.upload(f.Entry, old, stray.try)
+	return c.upload(f.Entry, old)
 }
 
 // with is an entry whose content the bucket holds already.
@@ -150,7 +147,7 @@ func (c *comparison) meta(e backup.Entry) error {
 	return c.emit(task{Do: meta, Entry: e})
 }
 
-func (c *comparison) upload(e backup.Entry, old *backup.Entry, try *backup.Object) error {
+func (c *comparison) upload(e backup.Entry, old *backup.Entry) error {
 	ch := &c.survey.Change
 	ch.Upload++
 	ch.UploadBytes += sizeOf(e)
@@ -158,7 +155,7 @@ func (c *comparison) upload(e backup.Entry, old *backup.Entry, try *backup.Objec
 		size := c.parts(e.Size)
 		ch.Large, ch.Parts = ch.Large+1, ch.Parts+int((e.Size+size-1)/size)
 	}
-	t := task{Do: put, Entry: e, Try: try}
+	t := task{Do: put, Entry: e}
 	t.Entry.Since = c.stamp
 	if old != nil {
 		t.Was = old.Version
@@ -186,31 +183,19 @@ func (c *comparison) sameContent(f found, old *backup.Entry) (bool, error) {
 	return crc == old.CRC64, err
 }
 
-// stray is what the listing shows at a key.
-type stray struct {
-	there bool // not the version that the manifest has: the file must be put again
-	try   *backup.Object
-}
-
-// stray compares the listing with the manifest. A version that the manifest does
-// not know hides the one that it knows, which would then expire: even an unchanged
-// file needs an object of its own on top.
-func (c *comparison) stray(f found, old *backup.Entry) (stray, error) {
+// hidden says whether the object that the manifest has is not the one that the
+// listing shows. A newer version hides it, and it would expire: even an unchanged
+// file needs an object of its own on top. If an upload that was cut off has put that
+// very content, the commit finds out.
+func (c *comparison) hidden(f found, old *backup.Entry) (bool, error) {
 	if c.objects == nil {
-		return stray{}, nil
+		return false, nil
 	}
 	o, err := c.objects.at(f.Entry)
-	switch {
-	case err != nil:
-		return stray{}, err
-	case o == nil || o.Marker:
-		return stray{there: old != nil}, nil
-	case old != nil && sameVersion(o.VersionID, old.Version):
-		return stray{}, nil
-	case o.Size != f.Size:
-		return stray{there: true}, nil
+	if err != nil || old == nil {
+		return false, err
 	}
-	return stray{there: true, try: &backup.Object{VersionID: o.VersionID, ETag: o.ETag, Size: o.Size}}, nil
+	return o == nil || o.Marker || !sameVersion(o.VersionID, old.Version), nil
 }
 
 // unreadError tells a file that cannot be read from what ends the survey.

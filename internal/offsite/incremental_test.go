@@ -165,7 +165,7 @@ func TestEveryPointCanBeFound(t *testing.T) {
 		}
 		if night%7 == 0 {
 			s.verify()
-			s.cache = t.TempDir() // and the next night begins without a cache
+			s.cache = ramDir(t) // and the next night begins without a cache
 		}
 	}
 	// 21 or 22 rows: every eleventh delta or so makes half of them.
@@ -196,7 +196,7 @@ func TestALostCacheIsRebuilt(t *testing.T) {
 	s.remove("dir")
 	s.commit(s.snapshot())
 	for name, lose := range map[string]func(){
-		"all of it":         func() { s.cache = t.TempDir() },
+		"all of it":         func() { s.cache = ramDir(t) },
 		"the catalog":       func() { check(t, os.Remove(s.cached("catalog"))) },
 		"the catalog's end": func() { check(t, os.Truncate(s.cached("catalog"), 3000)) },
 		"a bit of it": func() {
@@ -250,7 +250,7 @@ func TestTwoWritersAreNoticed(t *testing.T) {
 	check(t, err)
 	// Meanwhile another machine commits, with a cache of its own.
 	own := s.cache
-	s.cache = t.TempDir()
+	s.cache = ramDir(t)
 	s.commit(s.snapshot())
 	s.cache = own
 	if _, err := v.Commit(t.Context(), mine, found, nil); !is(err, backup.ErrStale) {

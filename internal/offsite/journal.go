@@ -48,7 +48,7 @@ type journal struct {
 	at      []int64        // for each task: 1 + offset of its done record, 0, or failedRow
 	uploads map[int]record // multipart uploads that were begun and not completed
 	failed  int
-	resumed bool // records of an earlier call were there
+	found   bool // it was there before: objects may exist that it does not tell of
 	now     func() time.Time
 	synced  time.Time
 	pending int
@@ -60,6 +60,7 @@ func openJournal(dir string, n *note, now func() time.Time) (j *journal, stale [
 	j = &journal{at: make([]int64, n.Rows), uploads: map[int]record{}, now: now, synced: now()}
 	name := filepath.Join(dir, journalFile)
 	if j.f, err = os.OpenFile(name, os.O_RDWR, 0o600); err == nil {
+		j.found = true
 		mine, err := j.load(n.Survey.Work)
 		if err == nil && mine {
 			return j, nil, nil
@@ -114,7 +115,6 @@ func (j *journal) load(work string) (mine bool, err error) {
 	if !mine {
 		return false, nil
 	}
-	j.resumed = true
 	if err := j.f.Truncate(j.size); err != nil {
 		return false, ioError(err)
 	}

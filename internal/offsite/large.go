@@ -14,10 +14,10 @@ import (
 
 // large puts a file in parts, or goes on with an upload that was begun.
 func (u *upload) large(ctx context.Context, n int, t task) (o stored, err error) {
-	if t.Try != nil {
-		same, crc, err := u.isObject(ctx, t)
+	if stray := u.strays[n]; stray != nil {
+		same, crc, err := u.isObject(ctx, t, stray)
 		if err != nil || same {
-			return stored{*t.Try, crc, same}, readError(err)
+			return stored{*stray, crc, same}, readError(err)
 		}
 	}
 	f, err := u.tree.open(t.Entry)
@@ -67,8 +67,8 @@ func (u *upload) begin(ctx context.Context, n int, spec backup.PutSpec) (record,
 	return r, nil, u.journal.add(r)
 }
 
-// isObject says whether the object to try has the file's content.
-func (u *upload) isObject(ctx context.Context, t task) (bool, string, error) {
+// isObject says whether an object has the file's content.
+func (u *upload) isObject(ctx context.Context, t task, o *backup.Object) (bool, string, error) {
 	f, err := u.tree.open(t.Entry)
 	if err != nil {
 		return false, "", err
@@ -93,7 +93,7 @@ func (u *upload) isObject(ctx context.Context, t task) (bool, string, error) {
 		tag.add(b)
 		_, _ = crc.Write(b)
 	}
-	return tag.String() == t.Try.ETag, sum64(crc), nil
+	return tag.String() == o.ETag, sum64(crc), nil
 }
 
 // parted is one multipart upload.

@@ -20,7 +20,7 @@ type upload struct {
 	journal  *journal
 	tree     *tree
 	memory   *memory
-	strays   map[int]*backup.Object // of a resumed list: what the listing shows, by task
+	strays   map[int]*backup.Object // by task: objects that an earlier call may have put
 	progress func(bytes int64, objects int)
 
 	mu      sync.Mutex
@@ -31,7 +31,7 @@ type upload struct {
 
 // run puts everything on the list that is not in the bucket yet.
 func (u *upload) run(parent context.Context) error {
-	if err := u.survey(parent); err != nil {
+	if err := u.findStrays(parent); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancelCause(parent)
@@ -74,9 +74,10 @@ func (u *upload) run(parent context.Context) error {
 	return err
 }
 
-// survey lists, once, what an earlier call may have put without noting it.
-func (u *upload) survey(ctx context.Context) error {
-	if !u.journal.resumed {
+// findStrays lists, once and only after an interruption, what may have been put
+// without being noted: objects that no manifest knows, of the right size.
+func (u *upload) findStrays(ctx context.Context) error {
+	if !u.journal.found {
 		return nil
 	}
 	u.strays = map[int]*backup.Object{}
@@ -132,9 +133,6 @@ func (u *upload) one(ctx context.Context, n int, t task) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if u.journal.resumed {
-		t.Try = u.strays[n] // newer than what the survey saw
-	}
 	o, err := u.store(ctx, n, t)
 	if errors.Is(err, backup.ErrDamaged) {
 		o, err = u.store(ctx, n, t) // bytes that went bad on their way: read them again, once
@@ -177,7 +175,7 @@ func (u *upload) store(ctx context.Context, n int, t task) (stored, error) {
 	if t.Entry.Type == backup.File && t.Entry.Size >= u.multipartFrom {
 		return u.large(ctx, n, t)
 	}
-	return u.small(ctx, t)
+	return u.small(ctx, n, t)
 }
 
 func (u *upload) spec(e backup.Entry) backup.PutSpec {
@@ -187,7 +185,7 @@ func (u *upload) spec(e backup.Entry) backup.PutSpec {
 }
 
 // small puts a file or a symlink in one piece.
-func (u *upload) small(ctx context.Context, t task) (o stored, err error) {
+func (u *upload) small(ctx context.Context, n int, t task) (o stored, err error) {
 	body := []byte(t.Entry.Target)
 	if t.Entry.Type == backup.File {
 		if body, err = u.memory.get(ctx, t.Entry.Size); err != nil {
@@ -199,8 +197,8 @@ func (u *upload) small(ctx context.Context, t task) (o stored, err error) {
 		}
 	}
 	o.crc = crcOf(body)
-	if t.Try != nil && t.Try.ETag == md5Of(body) {
-		o.Object, o.adopted = *t.Try, true
+	if stray := u.strays[n]; stray != nil && stray.ETag == md5Of(body) {
+		o.Object, o.adopted = *stray, true
 		return o, nil
 	}
 	o.Object, err = u.Bucket.Put(ctx, u.spec(t.Entry), body)
