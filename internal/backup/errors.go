@@ -30,6 +30,14 @@ var (
 	// ErrIncomplete: the stream was cut or damaged (ZFS cannot tell which);
 	// what arrived was kept and can be resumed.
 	ErrIncomplete = errors.New("stream ended early or was damaged")
+	// ErrReadError: the source's pool could not read what was to be sent.
+	ErrReadError = errors.New("source cannot be read")
+	// ErrStalled: a stream moved no byte for so long that it was given up; what
+	// arrived was kept and can be resumed.
+	ErrStalled = errors.New("stream stalled")
+	// ErrNoParent: the dataset above is not on the replica yet, so nothing can be
+	// received below it.
+	ErrNoParent = errors.New("parent is not on the replica yet")
 	// ErrPartial: the replica holds a partial receive that does not fit this stream.
 	ErrPartial = errors.New("replica holds a partial receive")
 	// ErrStaleToken: the resume token is corrupt or its snapshot is gone.

@@ -1,6 +1,7 @@
 package zfs
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -17,7 +18,7 @@ import (
 var datasetProps = []string{
 	"type", "guid", "createtxg", "mounted", "encryption", "keystatus", "readonly", "origin",
 	"receive_resume_token", "used", "available", "referenced", "written",
-	backup.PropSource, backup.PropRaw, backup.PropPolicy, backup.PropMass,
+	backup.PropSource, backup.PropRaw, backup.PropPolicy, backup.PropMass, backup.PropOffsite, backup.PropHeld, backup.PropAck,
 }
 
 // Datasets lists filesystems and volumes; see activities.Reader.
@@ -102,32 +103,25 @@ func (h *Host) listing(ctx context.Context, args, roots []string) (string, error
 	roots = slices.DeleteFunc(roots, func(r string) bool {
 		return slices.ContainsFunc(roots, func(o string) bool { return o != r && backup.Under(r, o) })
 	})
-	full := append(slices.Clone(args), roots...)
-	out, stderr, err := h.runBoth(ctx, full...)
-	if err == nil || len(roots) == 0 {
-		return out, err
-	}
-	other := ""
-	for line := range strings.Lines(stderr) {
-		if !strings.Contains(line, "does not exist") && !strings.Contains(line, "no such pool") {
-			other += line
+	return h.listed(ctx, args, roots)
+}
+
+// listed runs a command over names, leaving out those that are not there. zfs
+// complains of each on stderr; anything else it complains of is an error, and so
+// is a command that was killed: it may have printed half.
+func (h *Host) listed(ctx context.Context, args, names []string) (string, error) {
+	errOut := &stderr{max: maxOutput}
+	if len(names) > 0 {
+		errOut.drop = func(line []byte) bool {
+			return bytes.Contains(line, []byte("does not exist")) || bytes.Contains(line, []byte("no such pool"))
 		}
 	}
-	if strings.TrimSpace(other) != "" {
-		// What else went wrong, not what was merely missing, is the error.
-		var e *Error
-		if errors.As(err, &e) {
-			e.Stderr = other
-			if e.Err = classify(other); e.Err == nil {
-				e.Err = fmt.Errorf("exit status %d", e.Code)
-			}
-		}
-		return "", err
+	out, err := h.runTo(ctx, errOut, append(slices.Clone(args), names...))
+	var e *Error
+	if errors.As(err, &e) && e.Code > 0 && errOut.onlyDropped() {
+		return out, nil
 	}
-	if stderr == "" || ctx.Err() != nil {
-		return "", err
-	}
-	return out, nil
+	return out, err
 }
 
 // Points lists snapshots and bookmarks; see activities.Reader. With only name,

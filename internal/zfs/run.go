@@ -2,10 +2,10 @@ package zfs
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"runtime"
@@ -23,15 +23,25 @@ type Host struct {
 	// MountRoot is the folder below which snapshots are mounted; empty means
 	// DefaultMountRoot.
 	MountRoot string
+
+	// In tests of commands that cannot be killed: instead of waitDelay, and of
+	// (*exec.Cmd).Wait.
+	delay time.Duration
+	wait  func(*exec.Cmd) error
 }
 
 // DefaultDeadline is generous: 5000 snapshots list in seconds, but a pool that
 // is being scrubbed on spinning disks may answer late.
 const DefaultDeadline = 5 * time.Minute
 
-// waitDelay is how long a killed command may take to go away. Then it is
-// abandoned: a process in uninterruptible sleep ignores SIGKILL (openzfs#3461).
+// waitDelay is how long a killed command may take to go away, and half of it what
+// it started may keep its pipes open. Then it is abandoned: a process in
+// uninterruptible sleep ignores SIGKILL (openzfs#3461).
 const waitDelay = 10 * time.Second
+
+// errAbandoned is a command that outlived its SIGKILL. It still runs, if it ever
+// comes back from the kernel, and somebody still waits for it: see execute.
+var errAbandoned = errors.New("it cannot be killed and was abandoned")
 
 // maxOutput bounds the stderr that is kept of one command, in bytes.
 const maxOutput = 16 << 10
@@ -42,13 +52,18 @@ type Error struct {
 	Code   int    // exit status; -1 if it was killed or never ran
 	Stderr string // bounded
 	Err    error  // one of package backup's, or the cause
+
+	cause error // as os/exec has it
 }
 
 // Error names the command and what it said, on one line.
 func (e *Error) Error() string {
 	said := strings.Join(strings.Fields(e.Stderr), " ")
-	if said == "" {
+	switch {
+	case said == "":
 		said = fmt.Sprint(e.Err)
+	case e.Code < 0: // what it said last is not why it ended
+		said = fmt.Sprint(e.Err) + ": " + said
 	}
 	cmd := strings.Join(e.Args, " ")
 	if len(cmd) > 200 {
@@ -62,28 +77,54 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // command prepares a child that dies with us, even by kill -9, and can be killed
 // with everything it started.
-func command(ctx context.Context, args []string) *exec.Cmd {
+func (h *Host) command(ctx context.Context, args []string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	// Texts are matched, so they must not be translated. Nothing else of our
 	// environment is any of the command's business but PATH.
 	cmd.Env = []string{"LC_ALL=C", "PATH=" + os.Getenv("PATH"), "HOME=/root"}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.WaitDelay = waitDelay
+	cmd.WaitDelay = h.patience() / 2
 	return cmd
 }
 
-// onThread runs f on a thread of its own that lives until f returns. The kernel
-// sends Pdeathsig when the *thread* that forked ends, so a command must be
-// started and waited for on one that cannot end early (golang/go#27505).
-func onThread(f func() error) error {
+func (h *Host) patience() time.Duration { return cmp.Or(h.delay, waitDelay) }
+
+// execute starts a command made for ctx, calls started, and waits for its end. If
+// it does not even die of the SIGKILL that it gets when ctx ends, the answer is
+// errAbandoned: cmd.WaitDelay bounds its pipes, but nothing bounds cmd.Wait.
+//
+// Then the thread that waits is leaked, on purpose, until the kernel lets the
+// command go. Whoever called, with locks and an activity's slot, is not.
+func (h *Host) execute(ctx context.Context, cmd *exec.Cmd, started func()) error {
 	done := make(chan error, 1)
 	go func() {
+		// The kernel sends Pdeathsig when the *thread* that forked ends, so a command
+		// must be started and waited for on one that cannot end early (golang/go#27505).
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
-		done <- f()
+		err := cmd.Start()
+		started()
+		if err == nil && h.wait != nil {
+			err = h.wait(cmd)
+		} else if err == nil {
+			err = cmd.Wait()
+		}
+		done <- err
 	}()
-	return <-done
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	last := time.NewTimer(h.patience())
+	defer last.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-last.C:
+		return errAbandoned
+	}
 }
 
 // run runs one command and returns its stdout.
@@ -92,59 +133,49 @@ func (h *Host) run(ctx context.Context, args ...string) (string, error) {
 	return out, err
 }
 
-// runBoth returns stdout even of a command that failed: listings of several names
+// runBoth returns what the command said, too.
+func (h *Host) runBoth(ctx context.Context, args ...string) (stdout, said string, err error) {
+	errOut := &stderr{max: maxOutput}
+	stdout, err = h.runTo(ctx, errOut, args)
+	return stdout, errOut.String(), err
+}
+
+// runTo returns stdout even of a command that failed: listings of several names
 // print the ones that are there.
-func (h *Host) runBoth(ctx context.Context, args ...string) (stdout, stderr string, err error) {
-	d := h.Deadline
-	if d == 0 {
-		d = DefaultDeadline
-	}
+func (h *Host) runTo(ctx context.Context, errOut *stderr, args []string) (string, error) {
+	d := cmp.Or(h.Deadline, DefaultDeadline)
 	ctx, cancel := context.WithTimeoutCause(ctx, d, fmt.Errorf("no answer within %s; the pool may be hung", d))
 	defer cancel()
-	cmd := command(ctx, args)
+	cmd := h.command(ctx, args)
 	var out bytes.Buffer
-	errOut := &tail{max: maxOutput}
 	cmd.Stdout, cmd.Stderr = &out, errOut
-	err = onThread(cmd.Run)
-	if err != nil {
-		err = commandError(ctx, args, errOut.String(), err)
+	err := h.execute(ctx, cmd, func() {})
+	if err == nil {
+		return out.String(), nil
 	}
-	return out.String(), errOut.String(), err
+	failed := commandError(ctx, args, errOut.String(), err)
+	if errors.Is(err, errAbandoned) {
+		return "", failed // it may still write to out
+	}
+	return out.String(), failed
 }
 
 // commandError classifies a failed command.
-func commandError(ctx context.Context, args []string, stderr string, err error) error {
-	e := &Error{Args: args, Code: -1, Stderr: stderr, Err: err}
+func commandError(ctx context.Context, args []string, said string, err error) error {
+	e := &Error{Args: args, Code: -1, Stderr: said, Err: err, cause: err}
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
 		e.Code = exit.ExitCode()
 	}
 	if ctx.Err() != nil {
 		e.Err = context.Cause(ctx)
+		if errors.Is(err, errAbandoned) {
+			e.Err = fmt.Errorf("%w; %w", e.Err, errAbandoned)
+		}
 		return e
 	}
-	if known := classify(stderr); known != nil {
+	if known := classify(said); known != nil {
 		e.Err = known
 	}
 	return e
 }
-
-// tail keeps the last max bytes written to it.
-type tail struct {
-	max int
-	buf []byte
-}
-
-// Write never fails.
-func (t *tail) Write(p []byte) (int, error) {
-	t.buf = append(t.buf, p...)
-	if over := len(t.buf) - t.max; over > 0 {
-		t.buf = t.buf[over:]
-	}
-	return len(p), nil
-}
-
-// String is what is left.
-func (t *tail) String() string { return string(t.buf) }
-
-var _ io.Writer = (*tail)(nil)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"strconv"
 	"strings"
 	"syscall"
@@ -134,54 +135,56 @@ func (h *Host) Transfer(ctx context.Context, t backup.Transfer, progress func(in
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	send, receive := command(ctx, sendArgs(t, "-v", "-P")), command(ctx, receiveArgs(t))
+	send, receive := h.command(ctx, sendArgs(t, "-v", "-P")), h.command(ctx, receiveArgs(t))
 	send.Stdout, receive.Stdin = w, r
-	sendSaid, receiveSaid := &tail{max: maxOutput}, &tail{max: maxOutput}
+	sendSaid, receiveSaid := &stderr{max: maxOutput}, &stderr{max: maxOutput}
 	receive.Stderr = receiveSaid
 	lines, done := progressWriter(sendSaid, progress)
 	send.Stderr = lines
 
 	received := make(chan error, 1)
-	go func() {
-		received <- onThread(func() error {
-			err := receive.Start()
-			_ = r.Close()
-			if err == nil {
-				err = receive.Wait()
-			}
-			return err
-		})
-	}()
-	sendErr := onThread(func() error {
-		err := send.Start()
-		_ = w.Close() // or the receiver would wait for us for ever
-		if err == nil {
-			err = send.Wait()
-		}
-		return err
-	})
+	go func() { received <- h.execute(ctx, receive, func() { _ = r.Close() }) }()
+	// Our end of the pipe must go, or the receiver would wait for us for ever.
+	sendErr := h.execute(ctx, send, func() { _ = w.Close() })
 	_ = lines.Close()
 	<-done
 	receiveErr := <-received
-	return transferError(ctx, send.Args, receive.Args, sendSaid.String(), receiveSaid.String(), sendErr, receiveErr)
-}
-
-// transferError tells the cause apart from its echo: when the receiver ends, the
-// sender dies of SIGPIPE and says nothing; when the sender ends, the receiver
-// says that the stream was cut.
-func transferError(ctx context.Context, sendArgs, receiveArgs []string, sendSaid, receiveSaid string, sendErr, receiveErr error) error {
-	if sendErr == nil && receiveErr == nil {
-		return nil
-	}
-	sent := classify(sendSaid)
-	got := classify(receiveSaid)
-	if sendErr != nil && (receiveErr == nil || sent != nil && errors.Is(got, backup.ErrIncomplete)) && !brokenPipe(sendErr) {
-		return fmt.Errorf("send: %w", commandError(ctx, sendArgs, said(sendSaid), sendErr))
+	if sendErr != nil {
+		sendErr = sendError(ctx, send.Args, said(sendSaid.String()), sendErr)
 	}
 	if receiveErr != nil {
-		return fmt.Errorf("receive: %w", commandError(ctx, receiveArgs, receiveSaid, receiveErr))
+		receiveErr = commandError(ctx, receive.Args, receiveSaid.String(), receiveErr)
 	}
-	return fmt.Errorf("send: %w", commandError(ctx, sendArgs, said(sendSaid), sendErr))
+	return transferError(sendErr, receiveErr)
+}
+
+// transferError tells the cause apart from its echo. When the receiver ends, the
+// sender dies of SIGPIPE and says nothing: what the receiver says is why. When the
+// sender ends, all that the receiver sees is a stream that was cut, so what the
+// sender says comes first.
+func transferError(sendErr, receiveErr error) error {
+	switch {
+	case sendErr == nil && receiveErr == nil:
+		return nil
+	case sendErr == nil, receiveErr != nil && brokenPipe(sendErr):
+		return fmt.Errorf("receive: %w", receiveErr)
+	case receiveErr == nil:
+		return fmt.Errorf("send: %w", sendErr)
+	}
+	return fmt.Errorf("send: %w; receive: %w", sendErr, receiveErr)
+}
+
+// sendError is commandError for the sender. dump_ioctl in libzfs_sendrecv.c passes
+// on the plain text of EIO, and of EBADE, which is how Linux spells a checksum
+// that does not match.
+func sendError(ctx context.Context, args []string, said string, err error) error {
+	failed := commandError(ctx, args, said, err)
+	var e *Error
+	if ctx.Err() == nil && errors.As(failed, &e) &&
+		(strings.Contains(said, "Input/output error") || strings.Contains(said, "Invalid exchange")) {
+		e.Err = backup.ErrReadError
+	}
+	return failed
 }
 
 // said drops the progress lines from what a sender said.
@@ -195,13 +198,21 @@ func said(stderr string) string {
 	return strings.Join(keep, "")
 }
 
-func brokenPipe(err error) bool {
-	var exit interface{ Sys() any }
-	if !errors.As(err, &exit) {
+// brokenPipe says whether a sender ended because its reader had gone: killed by
+// the signal, or ended with its number, or with the words of EPIPE.
+func brokenPipe(sendErr error) bool {
+	var e *Error
+	if !errors.As(sendErr, &e) {
 		return false
 	}
-	status, ok := exit.Sys().(syscall.WaitStatus)
-	return ok && (status.Signaled() && status.Signal() == syscall.SIGPIPE || status.ExitStatus() == 128+int(syscall.SIGPIPE))
+	var exit *exec.ExitError
+	if errors.As(e.cause, &exit) {
+		status, ok := exit.Sys().(syscall.WaitStatus)
+		if ok && status.Signaled() && status.Signal() == syscall.SIGPIPE {
+			return true
+		}
+	}
+	return e.Code == 128+int(syscall.SIGPIPE) || strings.Contains(e.Stderr, "Broken pipe")
 }
 
 // progressWriter reads `zfs send -vP` lines, "HH:MM:SS\tBYTES\tNAME" once a
