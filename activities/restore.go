@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"slices"
+	"strings"
 	"time"
 
 	"triplicate/internal/backup"
@@ -55,11 +56,11 @@ func (a *Copies) Restore(ctx context.Context, p RestoreParams) (Restored, error)
 	case backup.FromSnapshot:
 		return a.fromPool(ctx, w, dataset, rel, p, to)
 	case backup.FromReplica:
-		target := a.Pools.replicaOf(dataset)
-		if target == "" {
+		targets := a.Pools.replicasOf(dataset)
+		if len(targets) == 0 {
 			return Restored{}, fmt.Errorf("%s has no replica in the config: %w", dataset, ErrNotConfigured)
 		}
-		return a.fromPool(ctx, w, target, rel, p, to)
+		return a.fromPool(ctx, w, freshest(a.Pools.Policy.Prefix, w, targets, p.At), rel, p, to)
 	}
 	return a.fromVault(ctx, dataset, rel, p, to)
 }
@@ -140,6 +141,15 @@ func (a *Copies) fromPool(ctx context.Context, w World, dataset, rel string, p R
 	return res, fmt.Errorf("%s is %s; this version restores one file at a time", rel, kindOf(info))
 }
 
+// freshest is the replica with the newest point not after at.
+func freshest(prefix string, w World, targets []string, at backup.Stamp) string {
+	return slices.MaxFunc(targets, func(a, b string) int {
+		x, _ := backup.PointAt(prefix, w.Snapshots[a], at)
+		y, _ := backup.PointAt(prefix, w.Snapshots[b], at)
+		return strings.Compare(x.Name, y.Name)
+	})
+}
+
 // thawTimes are how long a thaw takes at most, by AWS's word for Glacier Flexible
 // Retrieval ("Archive retrieval options", S3 user guide).
 var thawTimes = map[backup.Tier]time.Duration{
@@ -155,9 +165,11 @@ func (a *Copies) fromVault(ctx context.Context, dataset, rel string, p RestorePa
 	}
 	o, _ := a.Offsite.target(string(p.From))
 	if backup.PoolOf(dataset) != o.Pool {
-		if dataset = a.Pools.replicaOf(dataset); backup.PoolOf(dataset) != o.Pool {
+		i := slices.IndexFunc(a.Pools.replicasOf(dataset), func(t string) bool { return backup.PoolOf(t) == o.Pool })
+		if i < 0 {
 			return Restored{}, fmt.Errorf("%s is neither on pool %s nor copied to it: %w", p.Path, o.Pool, ErrNotConfigured)
 		}
+		dataset = a.Pools.replicasOf(dataset)[i]
 	}
 	vault, err := a.Offsite.Vault(o.Name)
 	if err != nil {

@@ -38,9 +38,13 @@ func (a *Copies) Status(ctx context.Context) ([]backup.DatasetStatus, error) {
 	}
 	for _, m := range w.cover.Missing {
 		none := backup.Copy{State: backup.CopyNone}
+		snapshot := backup.Copy{State: backup.CopyMissing, Note: "in the config but not on this machine"}
+		if err := w.Failed[backup.PoolOf(m)]; err != nil {
+			snapshot = backup.Copy{State: backup.CopyUnknown, Note: err.Error()}
+		}
 		all = append(all, backup.DatasetStatus{
 			Dataset:  m,
-			Snapshot: backup.Copy{State: backup.CopyMissing, Note: "in the config but not on this machine"},
+			Snapshot: snapshot,
 			Replica:  none, Proxmox: none, Offsite: none,
 		})
 	}
@@ -55,23 +59,27 @@ func (a *Pools) statusOf(w World, c backup.Covered) backup.DatasetStatus {
 	if c.Snapshotted() {
 		s.Snapshot = backup.CopyOf(a.Policy.Prefix, name, w.Snapshots[name], c.Row.Frequency.Kind, now)
 	}
-	if target := a.replicaOf(name); target != "" {
-		s.Replica = backup.CopyOf(a.Policy.Prefix, target, w.Snapshots[target], backup.EachDay, now)
+	for _, target := range a.replicasOf(name) {
+		x := backup.CopyOf(a.Policy.Prefix, target, w.Snapshots[target], backup.EachDay, now)
 		if d := w.dataset(target); d != nil && d.ResumeToken != "" {
-			s.Replica.Note = "half received"
+			x.Note = "half received"
 		}
+		if w.Failed[backup.PoolOf(target)] != nil {
+			x = backup.Copy{State: backup.CopyUnknown, Where: target, Note: w.Failed[backup.PoolOf(target)].Error()}
+		}
+		s.Replica = backup.WorseCopy(s.Replica, x)
 	}
 	return s
 }
 
-// replicaOf is the dataset that name is copied to, empty if it is not.
-func (a *Pools) replicaOf(name string) string {
+// replicasOf are the datasets that name is copied to.
+func (a *Pools) replicasOf(name string) (targets []string) {
 	for _, r := range a.Policy.Replicas {
 		if backup.Under(name, r.Source) {
-			return r.TargetOf(name)
+			targets = append(targets, r.TargetOf(name))
 		}
 	}
-	return ""
+	return targets
 }
 
 // guestCopies are the guests' backups by the dataset that a guest's volume is on.
@@ -167,10 +175,9 @@ func (c targetCopies) of(ctx context.Context, w World, dataset string) backup.Co
 	if c.Offsite == nil {
 		return worst
 	}
-	replica := c.replicaOf(dataset)
 	for _, o := range c.Policy.Offsite {
-		for _, name := range []string{dataset, replica} {
-			if name != "" && backup.PoolOf(name) == o.Pool {
+		for _, name := range append(c.replicasOf(dataset), dataset) {
+			if backup.PoolOf(name) == o.Pool {
 				worst = backup.WorseCopy(worst, c.one(ctx, w, o, name))
 			}
 		}

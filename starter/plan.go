@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,7 +17,13 @@ import (
 type planned struct {
 	Nightly activities.Plan `json:"nightly"`
 	Starts  time.Time       `json:"starts,omitzero"`
-	Prune   []prunePlan     `json:"prune"`
+	// Guests and Offsite are what their stages would find if they began now; what
+	// could not be asked is in Problems.
+	Guests   *activities.GuestPlan    `json:"guests,omitempty"`
+	Offsite  []activities.OffsitePlan `json:"offsite,omitempty"`
+	Held     []activities.HeldBack    `json:"held,omitempty"`
+	Problems []string                 `json:"problems,omitempty"`
+	Prune    []prunePlan              `json:"prune"`
 }
 
 type prunePlan struct {
@@ -36,18 +44,18 @@ each snapshot. It calls the very functions that a run calls, and changes nothing
 ` + exitHelp,
 		Args: cobra.NoArgs,
 		RunE: func(cc *cobra.Command, _ []string) error {
-			_, pools, err := c.loadPools()
+			_, copies, err := c.loadCopies()
 			if err != nil {
 				return err
 			}
-			p, err := makePlan(cc.Context(), pools)
+			p, err := makePlan(cc.Context(), copies)
 			if err != nil {
 				return exit{exitUnreachable, err}
 			}
 			if c.json {
 				return c.printJSON(p)
 			}
-			c.printPlan(p, pools.Policy, all)
+			c.printPlan(p, copies.Pools.Policy, all)
 			for _, d := range p.Prune {
 				if d.Refusal != backup.RefuseNone {
 					return exit{code: exitApproval}
@@ -60,8 +68,9 @@ each snapshot. It calls the very functions that a run calls, and changes nothing
 	return cmd
 }
 
-func makePlan(ctx context.Context, pools *activities.Pools) (planned, error) {
+func makePlan(ctx context.Context, copies *activities.Copies) (planned, error) {
 	var p planned
+	pools := copies.Pools
 	now := pools.Now()
 	next := nextNight(pools.Policy, now)
 	params := activities.ReadPlanParams{Workflow: activities.PlanNightly, Started: now}
@@ -72,12 +81,16 @@ func makePlan(ctx context.Context, pools *activities.Pools) (planned, error) {
 	if p.Nightly, err = pools.ReadPlan(ctx, params); err != nil {
 		return p, err
 	}
+	p.ask(ctx, copies)
 	w, err := pools.Look(ctx)
 	if err != nil {
 		return p, err
 	}
+	for _, pool := range slices.Sorted(maps.Keys(w.Failed)) {
+		p.Problems = append(p.Problems, fmt.Sprintf("pool %s: %v", pool, w.Failed[pool]))
+	}
 	for _, d := range w.Coverage().Datasets {
-		if d.Row == nil || d.Row.Frequency.Kind == backup.Disabled {
+		if !activities.Pruned(d) {
 			continue
 		}
 		res := pools.RetentionPlan(ctx, w, d)
@@ -108,26 +121,29 @@ func (c *cli) printPlan(p planned, policy backup.Policy, all bool) {
 		fmt.Fprintf(c.out, "next night: %s\n", local(p.Starts))
 	}
 	for _, g := range p.Nightly.Groups {
-		when := "at once"
-		if !g.At.IsZero() {
-			when = g.At.In(policy.Zone).Format("15:04")
-		}
-		fmt.Fprintf(c.out, "  %s  snapshot %d datasets of %s in one command\n", when, len(g.Datasets), g.Pool)
+		fmt.Fprintf(c.out, "  %s  snapshot %d datasets of %s in one command\n", clock(g.At, policy), len(g.Datasets), g.Pool)
 		for _, d := range g.Datasets {
 			fmt.Fprintf(c.out, "           %s\n", d)
 		}
 	}
 	for _, s := range p.Nightly.Stages {
-		switch {
-		case !s.Configured && s.Stage != backup.StageSnapshot:
+		if !s.Configured && s.Stage != backup.StageSnapshot {
 			fmt.Fprintf(c.out, "  -      %s: not configured\n", s.Stage)
-		case s.Unsupported:
-			fmt.Fprintf(c.out, "  -      %s: configured, but this version cannot run it yet\n", s.Stage)
-		case s.Stage == backup.StageReplicate:
-			for _, r := range policy.Replicas {
-				fmt.Fprintf(c.out, "  %s  replicate %s to %s\n", s.At.In(policy.Zone).Format("15:04"), r.Source, r.Target)
-			}
+			continue
 		}
+		switch s.Stage {
+		case backup.StageProxmox:
+			c.printGuests(p, clock(s.At, policy))
+		case backup.StageReplicate:
+			for i, r := range policy.Replicas {
+				fmt.Fprintf(c.out, "  %s  replicate %s to %s\n", clock(p.Nightly.Replicas[i].At, policy), r.Source, r.Target)
+			}
+		case backup.StageOffsite:
+			c.printOffsite(p, policy)
+		}
+	}
+	for _, text := range p.Problems {
+		fmt.Fprintf(c.out, "%s %s\n", c.paint(backup.Warning, "cannot be seen:"), text)
 	}
 	for _, n := range p.Nightly.Notes {
 		fmt.Fprintf(c.out, "note: %s\n", n)
@@ -135,6 +151,92 @@ func (c *cli) printPlan(p planned, policy backup.Policy, all bool) {
 	fmt.Fprintln(c.out, "\nprune would now:")
 	for _, d := range p.Prune {
 		c.printPrune(d, all)
+	}
+}
+
+// clock is a time of the night as the config has it.
+func clock(t time.Time, p backup.Policy) string {
+	if t.IsZero() {
+		return "now  "
+	}
+	return t.In(p.Zone).Format("15:04")
+}
+
+// ask asks Proxmox and the pools what the later stages would do. That one cannot
+// be asked now does not hide what the others say.
+func (p *planned) ask(ctx context.Context, copies *activities.Copies) {
+	if copies.Guests != nil {
+		plan, err := copies.Guests.PlanGuests(ctx, activities.PlanGuestsParams{})
+		if err != nil {
+			p.Problems = append(p.Problems, "proxmox: "+err.Error())
+		} else {
+			p.Guests = &plan
+		}
+	}
+	if copies.Offsite == nil {
+		return
+	}
+	for _, o := range copies.Pools.Policy.Offsite {
+		plan, err := copies.Offsite.PlanOffsite(ctx, activities.PlanOffsiteParams{Target: o.Name})
+		if err != nil {
+			p.Problems = append(p.Problems, "offsite "+o.Name+": "+err.Error())
+			continue
+		}
+		p.Offsite = append(p.Offsite, plan)
+	}
+	held, err := copies.Offsite.HeldBack(ctx)
+	if err != nil {
+		p.Problems = append(p.Problems, "offsite: "+err.Error())
+	}
+	p.Held = held
+}
+
+func (c *cli) printGuests(p planned, at string) {
+	if p.Guests == nil {
+		fmt.Fprintf(c.out, "  %s  proxmox\n", at)
+		return
+	}
+	total := 0
+	for _, n := range p.Guests.Nodes {
+		total += len(n.Guests)
+	}
+	fmt.Fprintf(c.out, "  %s  proxmox: back up %d guests, one after the other on each of %d nodes\n", at, total, len(p.Guests.Nodes))
+	for _, n := range p.Guests.Nodes {
+		for _, g := range n.Guests {
+			fmt.Fprintf(c.out, "           %s on %s\n", g, n.Node)
+		}
+	}
+	for _, it := range p.Guests.Items {
+		fmt.Fprintf(c.out, "           %s %s: %s\n", c.paint(it.Outcome, string(it.Outcome)), it.Name, it.Detail)
+	}
+}
+
+func (c *cli) printOffsite(p planned, policy backup.Policy) {
+	for i, o := range policy.Offsite {
+		at := clock(p.Nightly.Targets[i].At, policy)
+		j := slices.IndexFunc(p.Offsite, func(x activities.OffsitePlan) bool { return x.Target == o.Name })
+		if j < 0 {
+			fmt.Fprintf(c.out, "  %s  offsite: copy %s to %s\n", at, o.Pool, o.Name)
+			continue
+		}
+		plan := p.Offsite[j]
+		fmt.Fprintf(c.out, "  %s  offsite: copy %d datasets of %s to %s (bucket %s)\n", at, len(plan.Datasets), o.Pool, o.Name, o.Bucket)
+		for _, d := range plan.Datasets {
+			note := ""
+			if d == plan.Idle {
+				note = ", when the datastore on it is idle"
+			}
+			fmt.Fprintf(c.out, "           %s%s\n", d, note)
+		}
+		for _, it := range plan.Items {
+			fmt.Fprintf(c.out, "           %s %s: %s\n", c.paint(it.Outcome, string(it.Outcome)), it.Name, it.Detail)
+		}
+	}
+	for _, h := range p.Held {
+		if !h.Allowed {
+			fmt.Fprintf(c.out, "           %s %s: %d objects, %s, about %s; triplicate ack offsite %s\n", c.paint(backup.NeedsApproval, "waits"),
+				h.Dataset, h.Held.Uploads, backup.Bytes(h.Held.Bytes), backup.USD(h.Held.USD), h.Dataset)
+		}
 	}
 }
 

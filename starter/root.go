@@ -25,7 +25,7 @@ const (
 	exitUsage       = 2
 	exitWarning     = 3 // done, but somebody should look
 	exitUnprotected = 4 // status: a copy is missing or too old
-	exitBusy        = 5 // already running
+	exitBusy        = 5 // already running, or a thaw is under way
 	exitApproval    = 6 // waits for triplicate ack
 	exitConfig      = 7
 	exitUnreachable = 8 // no Temporal server, or no pools to look at
@@ -39,7 +39,7 @@ EXIT STATUS
   2  wrong usage
   3  done with warnings
   4  a copy is missing or too old (status)
-  5  already running
+  5  already running, or being thawed
   6  needs approval: triplicate ack
   7  the config is wrong
   8  the Temporal server or a pool is out of reach
@@ -71,6 +71,8 @@ type cli struct {
 	json        bool
 	// pools are made from the config, or given by a test.
 	pools func(*config.Config) *activities.Pools
+	// copies adds Proxmox and the offsite targets; nil: app.Copies.
+	copies func(*config.Config, *activities.Pools) *activities.Copies
 }
 
 // run is main without the process.
@@ -117,14 +119,15 @@ why, starts runs and follows them. The daemon triplicated does the work.
 		Example: `  triplicate check                 is the config right, and does it fit this machine?
   triplicate status                what would survive if a disk died now?
   triplicate plan                  what would tonight do, and what would prune destroy?
-  triplicate run nightly --wait    a whole night, now`,
+  triplicate run nightly --wait    a whole night, now
+  triplicate restore nvme/personal/diary --from replica --to /tmp`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
 	root.PersistentFlags().StringVar(&c.configPath, "config", app.ConfigPath(), "the config `file`")
 	root.PersistentFlags().BoolVar(&c.json, "json", false, "print JSON")
 	root.AddCommand(c.checkCommand(), c.planCommand(), c.runCommand(), c.followCommand(), c.statusCommand(), c.snapshotsCommand(),
-		c.schedulesCommand(), c.replayCommand(), c.ackCommand(), c.versionCommand())
+		c.restoreCommand(), c.schedulesCommand(), c.replayCommand(), c.ackCommand(), c.versionCommand())
 	return root
 }
 
@@ -157,6 +160,22 @@ func (c *cli) loadPools() (*config.Config, *activities.Pools, error) {
 		return nil, nil, err
 	}
 	return cfg, c.pools(cfg), nil
+}
+
+// loadCopies is loadPools with Proxmox and the offsite targets.
+func (c *cli) loadCopies() (*config.Config, *activities.Copies, error) {
+	cfg, pools, err := c.loadPools()
+	if err != nil {
+		return nil, nil, err
+	}
+	if c.copies != nil {
+		return cfg, c.copies(cfg, pools), nil
+	}
+	copies, err := app.Copies(cfg, pools)
+	if err != nil {
+		return nil, nil, exit{exitConfig, err}
+	}
+	return cfg, copies, nil
 }
 
 // dial reads the config and connects to its Temporal server.

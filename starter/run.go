@@ -49,6 +49,17 @@ func (c *cli) runCommand() *cobra.Command {
 		func(cfg *config.Config, _ string) (string, any, any, error) {
 			return byHand(cfg.Host + "-snapshot"), workflows.Nightly, workflows.NightlyParams{Only: string(backup.StageSnapshot)}, nil
 		})
+	only := func(stage backup.Stage) func(*config.Config, string) (string, any, any, error) {
+		return func(cfg *config.Config, _ string) (string, any, any, error) {
+			p := cfg.Policy()
+			if stage == backup.StageProxmox && p.Proxmox == nil || stage == backup.StageOffsite && len(p.Offsite) == 0 {
+				return "", nil, nil, fmt.Errorf("the config has no %s", stage)
+			}
+			return byHand(cfg.Host + "-" + string(stage)), workflows.Nightly, workflows.NightlyParams{Only: string(stage)}, nil
+		}
+	}
+	verb("proxmox", "back up the guests, then verify, prune and collect garbage", cobra.NoArgs, only(backup.StageProxmox))
+	verb("offsite", "copy to every offsite target, from the newest snapshots", cobra.NoArgs, only(backup.StageOffsite))
 	verb("replicate REPLICA", "bring one replica up to date", cobra.ExactArgs(1),
 		func(cfg *config.Config, name string) (string, any, any, error) {
 			var names []string

@@ -29,7 +29,11 @@ told, and the next sync would set it right again.
 				return err
 			}
 			defer tc.Close()
-			list, err := schedules.List(cc.Context(), tc, cfg.Temporal.Namespace, cfg.Host)
+			namespace, err := app.Namespace(cfg)
+			if err != nil {
+				return exit{exitUnreachable, err}
+			}
+			list, err := schedules.List(cc.Context(), tc, namespace, cfg.Host)
 			if err != nil {
 				return exit{exitUnreachable, err}
 			}

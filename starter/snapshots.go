@@ -83,31 +83,3 @@ func poolNames(p backup.Policy) string {
 	}
 	return strings.Join(names, ", ")
 }
-
-func (c *cli) ackCommand() *cobra.Command {
-	ack := &cobra.Command{
-		Use:   "ack",
-		Short: "allow what waits for approval",
-		Long:  "Allow what waits for approval. Look at triplicate plan first." + exitHelp,
-	}
-	ack.AddCommand(&cobra.Command{
-		Use:   "retention DATASET",
-		Short: "allow the config's keep of a row, and one mass destroy by it",
-		Args:  cobra.ExactArgs(1),
-		RunE: func(cc *cobra.Command, args []string) error {
-			_, pools, err := c.loadPools()
-			if err != nil {
-				return err
-			}
-			if err := pools.AckRetention(cc.Context(), args[0]); err != nil {
-				return exit{exitFailed, err}
-			}
-			if c.json {
-				return c.printJSON(map[string]string{"acknowledged": args[0]})
-			}
-			_, err = fmt.Fprintf(c.out, "acknowledged: the next prune of %s may go by the config\n", args[0])
-			return err
-		},
-	})
-	return ack
-}

@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -19,11 +21,11 @@ each copy is. What cannot be looked at is unknown, never fine.
 ` + exitHelp,
 		Args: cobra.NoArgs,
 		RunE: func(cc *cobra.Command, _ []string) error {
-			_, pools, err := c.loadPools()
+			_, copies, err := c.loadCopies()
 			if err != nil {
 				return err
 			}
-			all, err := pools.Status(cc.Context())
+			all, err := copies.Status(cc.Context())
 			if err != nil {
 				return exit{exitUnreachable, err}
 			}
@@ -54,10 +56,11 @@ each copy is. What cannot be looked at is unknown, never fine.
 	}
 }
 
-// onlyUnknown: nothing is known to be wrong, but not all could be seen.
+// onlyUnknown: nothing is known to be wrong, but not all could be seen, or can be
+// covered.
 func onlyUnknown(d backup.DatasetStatus) bool {
 	for _, x := range []backup.Copy{d.Snapshot, d.Replica, d.Proxmox, d.Offsite} {
-		if x.State == backup.CopyOld || x.State == backup.CopyMissing {
+		if x.State == backup.CopyOld || x.State == backup.CopyMissing || x.State == backup.CopyDamaged {
 			return false
 		}
 	}
@@ -73,12 +76,21 @@ func (c *cli) printStatus(all []backup.DatasetStatus, unsafe, unknown int) error
 	if err := w.Flush(); err != nil {
 		return err
 	}
+	unseen := map[string][]string{}
 	for _, d := range all {
-		for _, x := range []backup.Copy{d.Snapshot, d.Replica, d.Offsite} {
-			if x.Note != "" && x.State != backup.CopyUnknown {
-				fmt.Fprintf(c.out, "%s: %s\n", d.Dataset, x.Note)
+		for _, x := range []backup.Copy{d.Snapshot, d.Replica, d.Proxmox, d.Offsite} {
+			if x.Note == "" {
+				continue
 			}
+			if x.State == backup.CopyUnknown {
+				unseen[x.Note] = append(unseen[x.Note], d.Dataset)
+				continue
+			}
+			fmt.Fprintf(c.out, "%s: %s\n", d.Dataset, x.Note)
 		}
+	}
+	for _, note := range slices.Sorted(maps.Keys(unseen)) {
+		fmt.Fprintf(c.out, "cannot be seen for %d datasets: %s\n", len(unseen[note]), note)
 	}
 	return c.verdict(len(all), unsafe, unknown)
 }
@@ -92,7 +104,7 @@ func (c *cli) verdict(total, unsafe, unknown int) (err error) {
 	default:
 		line := fmt.Sprintf("%d of %d datasets lack a copy, or it is too old", unsafe-unknown, total)
 		if unknown > 0 {
-			line += fmt.Sprintf("; of %d not everything can be seen", unknown)
+			line += fmt.Sprintf("; of %d not everything can be seen or covered", unknown)
 		}
 		_, err = fmt.Fprintln(c.out, c.paint(backup.Warning, line))
 	}
@@ -108,6 +120,8 @@ func cell(x backup.Copy) string {
 		return fmt.Sprintf("TOO OLD: %s ago (%d)", age(x.Age), x.Points)
 	case backup.CopyMissing:
 		return "MISSING"
+	case backup.CopyDamaged:
+		return fmt.Sprintf("DAMAGED: %s ago (%d)", age(x.Age), x.Points)
 	}
 	return string(x.State)
 }

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"triplicate/activities"
 	"triplicate/internal/app"
 	"triplicate/internal/app/engine"
 	"triplicate/internal/config"
@@ -71,25 +72,19 @@ func serve(ctx context.Context, cfg *config.Config, logger *zap.Logger) error {
 	}
 	defer e.Stop()
 	pools := app.Pools(cfg)
+	copies, err := app.Copies(cfg, pools)
+	if err != nil {
+		return err
+	}
 	if err := pools.Reap(ctx); err != nil {
 		// A pool may come later; the steps will say so. Leftovers wait.
 		logger.Warn("leftovers not looked for", zap.Error(err))
 	}
-	w := worker.New(e.Client, workflows.TaskQueue(cfg.Host), worker.Options{
-		// One zfs command more at a time gains nothing on two pools.
-		MaxConcurrentActivityExecutionSize: 8,
-		// A restart should find progress that is seconds old, not minutes.
-		MaxHeartbeatThrottleInterval:     5 * time.Second,
-		DefaultHeartbeatThrottleInterval: 5 * time.Second,
-		WorkerStopTimeout:                20 * time.Second,
-		Identity:                         "triplicated@" + cfg.Host,
-	})
-	workflows.Register(w)
-	pools.Register(w)
-	if err := w.Start(); err != nil {
-		return fmt.Errorf("start the worker: %w", err)
+	stop, err := startWorkers(e.Client, cfg, copies)
+	if err != nil {
+		return err
 	}
-	defer w.Stop()
+	defer stop()
 	if err := syncSchedules(ctx, e.Client, cfg, logger); err != nil {
 		return err
 	}
@@ -97,6 +92,40 @@ func serve(ctx context.Context, cfg *config.Config, logger *zap.Logger) error {
 	reconcile(ctx, e.Client, cfg, logger)
 	logger.Info("stopping")
 	return nil
+}
+
+// How many steps run at a time: short ones, and long ones, which have a queue of
+// their own so that first copies that run for days leave room for the hourly
+// snapshots. Each guest that is waited for, each stream and each upload is one.
+const (
+	shortSteps = 8
+	longSteps  = 64
+)
+
+// startWorkers serves the host's two task queues until the returned function is
+// called.
+func startWorkers(c client.Client, cfg *config.Config, copies *activities.Copies) (stop func(), err error) {
+	options := worker.Options{
+		MaxConcurrentActivityExecutionSize: shortSteps,
+		// A restart should find progress that is seconds old, not minutes.
+		MaxHeartbeatThrottleInterval:     5 * time.Second,
+		DefaultHeartbeatThrottleInterval: 5 * time.Second,
+		WorkerStopTimeout:                20 * time.Second,
+		Identity:                         "triplicated@" + cfg.Host,
+	}
+	short := worker.New(c, workflows.TaskQueue(cfg.Host), options)
+	options.MaxConcurrentActivityExecutionSize = longSteps
+	options.DisableWorkflowWorker = true
+	long := worker.New(c, workflows.TransferQueue(cfg.Host), options)
+	workflows.Register(short)
+	copies.Register(short)
+	copies.Register(long)
+	for _, w := range []worker.Worker{long, short} {
+		if err := w.Start(); err != nil {
+			return nil, fmt.Errorf("start the worker: %w", err)
+		}
+	}
+	return func() { short.Stop(); long.Stop() }, nil
 }
 
 // reconcile keeps the schedules as the config says, until ctx ends.

@@ -102,7 +102,10 @@ func (r *run) awaitTend(ctx workflow.Context) error {
 			until = s.LatestEnd
 		}
 	}
-	late, err := bounded(ctx, until, "end of the night", func(ctx workflow.Context) { _ = r.tended.Get(ctx, nil) })
+	if !until.IsZero() {
+		until = until.Add(r.late)
+	}
+	_, late, err := bounded(ctx, until, "end of the night", func(ctx workflow.Context) { _ = r.tended.Get(ctx, nil) })
 	if late {
 		s := r.stageReport(stageDatastore)
 		s.add(activities.Item{Name: stageDatastore, Outcome: backup.OK, Detail: "still running; it goes on by itself (" + TendID(r.plan.Host) + ")"})

@@ -8,6 +8,13 @@ import "fmt"
 // TaskQueue is the queue that host's daemon serves.
 func TaskQueue(host string) string { return host }
 
+// transferQueue is what follows TaskQueue in the name of the queue for long steps.
+const transferQueue = "-transfers"
+
+// TransferQueue is the queue of host's long steps: streams, uploads, waiting for
+// tasks. Its daemon serves it beside the other.
+func TransferQueue(host string) string { return TaskQueue(host) + transferQueue }
+
 // NightlyID is the workflow ID, and the schedule ID, of host's nights. A schedule
 // appends its instant to the workflow ID.
 func NightlyID(host string) string { return host + "-nightly" }

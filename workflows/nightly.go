@@ -1,6 +1,8 @@
 package workflows
 
 import (
+	"fmt"
+
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
@@ -26,6 +28,12 @@ type NightlyParams struct {
 // A stage starts when the ones before it have ended, or passed their latest end,
 // and its own time has come. A failed part is an outcome: the others go on.
 func Nightly(ctx workflow.Context, p NightlyParams) (Report, error) {
+	switch p.Only {
+	case "", string(backup.StageSnapshot), string(backup.StageProxmox), string(backup.StageOffsite):
+	default:
+		return Report{}, temporal.NewNonRetryableApplicationError(
+			fmt.Sprintf("no stage %q; there are snapshot, proxmox and offsite", p.Only), activities.TypeNotConfigured, nil)
+	}
 	kind := activities.PlanNightly
 	if p.Only == string(backup.StageSnapshot) {
 		kind = activities.PlanSnapshot
@@ -52,6 +60,9 @@ func Nightly(ctx workflow.Context, p NightlyParams) (Report, error) {
 		r.prune(ctx, activities.PlanNightly)
 	}
 	if err := r.awaitTend(ctx); err != nil {
+		return r.report, err
+	}
+	if err := r.drain(ctx); err != nil {
 		return r.report, err
 	}
 	return r.finish(ctx, FailedNight)

@@ -27,6 +27,7 @@ var quick = workflow.ActivityOptions{
 // transfer is for streams. A first full send of a big pool takes days, but one
 // silent for twenty seconds is dead: progress is heartbeated every five.
 var transfer = workflow.ActivityOptions{
+	TaskQueue:           transferQueue,
 	StartToCloseTimeout: 7 * 24 * time.Hour,
 	HeartbeatTimeout:    20 * time.Second,
 	WaitForCancellation: true,
@@ -36,8 +37,13 @@ var transfer = workflow.ActivityOptions{
 	},
 }
 
-// with gives an activity call its summary, which the Web UI shows as its name.
+// with gives an activity call its summary, which the Web UI shows as its name, and
+// what takes long a queue of its own: a handful of first copies that run for days
+// must not take the places of the hourly snapshots.
 func with(ctx workflow.Context, o workflow.ActivityOptions, summary string) workflow.Context {
 	o.Summary = summary
+	if o.TaskQueue != "" {
+		o.TaskQueue = workflow.GetInfo(ctx).TaskQueueName + o.TaskQueue
+	}
 	return workflow.WithActivityOptions(ctx, o)
 }

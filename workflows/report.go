@@ -32,6 +32,9 @@ type StageReport struct {
 	Summary string            `json:"summary,omitempty"`
 	Bytes   int64             `json:"bytes,omitempty"`
 	Items   []activities.Item `json:"items,omitempty"`
+	// More is how many items are left out of Items, and the worst of them.
+	More      int            `json:"more,omitempty"`
+	MoreWorst backup.Outcome `json:"moreWorst,omitempty"`
 }
 
 // maxItems bounds a stage's list: a report is read by people and must stay small.
@@ -41,16 +44,30 @@ const maxItems = 600
 // Temporal's payload limit.
 const maxDetail = 300
 
-// add appends an item, cutting what is too long or too much.
+// add appends items, cutting what is too long. Where there are too many, the
+// good ones are left out first, and what is left out still counts.
 func (s *StageReport) add(items ...activities.Item) {
 	for _, it := range items {
-		if len(s.Items) >= maxItems {
-			return
-		}
 		if len(it.Detail) > maxDetail {
 			it.Detail = it.Detail[:maxDetail-4] + " ..."
 		}
-		s.Items = append(s.Items, it)
+		if len(s.Items) < maxItems {
+			s.Items = append(s.Items, it)
+			continue
+		}
+		if s.More++; s.More == 1 {
+			s.MoreWorst = backup.OK
+		}
+		mildest := 0
+		for i, x := range s.Items {
+			if backup.Worst(x.Outcome, s.Items[mildest].Outcome) != x.Outcome {
+				mildest = i
+			}
+		}
+		if x := s.Items[mildest]; x.Outcome != it.Outcome && backup.Worst(x.Outcome, it.Outcome) == it.Outcome {
+			s.Items[mildest], it = it, x
+		}
+		s.MoreWorst = backup.Worst(s.MoreWorst, it.Outcome)
 	}
 }
 
@@ -58,6 +75,9 @@ func (s *StageReport) add(items ...activities.Item) {
 func (s *StageReport) settle() {
 	if s.Outcome == "" {
 		s.Outcome = backup.OK
+	}
+	if s.More > 0 {
+		s.Outcome = backup.Worst(s.Outcome, s.MoreWorst)
 	}
 	for _, it := range s.Items {
 		s.Outcome = backup.Worst(s.Outcome, it.Outcome)
@@ -67,7 +87,11 @@ func (s *StageReport) settle() {
 // settle gives the report the worst outcome of its stages.
 func (r *Report) settle() {
 	r.Outcome = backup.OK
-	for _, s := range r.Stages {
+	for i := range r.Stages {
+		s := &r.Stages[i]
+		if s.Outcome != "" && len(s.Items)+s.More > 0 {
+			s.settle() // with what came in after its latest end
+		}
 		r.Outcome = backup.Worst(r.Outcome, s.Outcome)
 	}
 }

@@ -22,8 +22,10 @@ const QueryReport = "report"
 type run struct {
 	plan   activities.Plan
 	report Report
-	mark   string          // on every snapshot this run takes, and in the notes of every guest's backup
-	tended workflow.Future // when the datastore has been looked after; nil: not begun
+	mark   string            // on every snapshot this run takes, and in the notes of every guest's backup
+	late   time.Duration     // by which a scheduled run started after its time
+	open   []workflow.Future // stages that were still running at their latest end
+	tended workflow.Future   // when the datastore has been looked after; nil: not begun
 }
 
 // begin reads the plan and opens the report.
@@ -44,6 +46,13 @@ func begin(ctx workflow.Context, kind, only string) (*run, error) {
 		params.Scheduled = at.UTC()
 	}
 	err = workflow.ExecuteActivity(with(ctx, quick, "read the plan"), pools.ReadPlan, params).Get(ctx, &r.plan)
+	if err != nil && !temporal.IsCanceledError(err) {
+		// A run that could not even begin fails as any other: where people look.
+		r.report.Stages = []StageReport{{Stage: "plan"}}
+		r.report.Stages[0].add(activities.Item{Name: kind, Outcome: backup.Failed, Detail: reason(err)})
+		r.report.Stages[0].settle()
+		_, err = r.finish(ctx, failureOf(kind))
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -54,6 +63,12 @@ func begin(ctx workflow.Context, kind, only string) (*run, error) {
 	r.report.Stages = make([]StageReport, 0, len(r.plan.Stages)+4)
 	for _, s := range r.plan.Stages {
 		r.report.Stages = append(r.report.Stages, StageReport{Stage: string(s.Stage)})
+	}
+	if len(r.plan.Stages) > 0 && r.plan.Run == activities.Scheduled {
+		// A host that was off catches up: its stages get the time they would have had.
+		if late := r.report.Started.Sub(r.plan.Stages[0].At); late > backup.StampTolerance && !r.plan.Stages[0].At.IsZero() {
+			r.late = late
+		}
 	}
 	updates := []temporal.SearchAttributeUpdate{AttrHost.ValueSet(r.plan.Host)}
 	if r.plan.Night != "" {
@@ -105,14 +120,21 @@ func (r *run) stage(ctx workflow.Context, p activities.StagePlan, work func(work
 	}
 	r.show(ctx)
 
-	work2 := func(gctx workflow.Context) {
-		work(gctx, s)
+	if p.Stage == r.plan.Stages[0].Stage {
+		s.add(r.plan.Items...) // what is missing is missing from the first stage on
 	}
-	late, err := bounded(ctx, p.LatestEnd, fmt.Sprintf("latest end of %s", p.Stage), work2)
+	until := p.LatestEnd
+	if !until.IsZero() {
+		until = until.Add(r.late)
+	}
+	done, late, err := bounded(ctx, until, fmt.Sprintf("latest end of %s", p.Stage), func(ctx workflow.Context) { work(ctx, s) })
 	if err != nil {
 		return err
 	}
 	if late {
+		if p.Stage == backup.StageSnapshot {
+			r.open = append(r.open, done)
+		}
 		s.add(activities.Item{
 			Name: string(p.Stage), Outcome: backup.Warning,
 			Detail: lateText[p.Stage],
@@ -133,20 +155,21 @@ var lateText = map[backup.Stage]string{
 }
 
 // bounded runs work in its own coroutine and returns when it has ended or the
-// instant until has come (late). Zero until: no bound.
-func bounded(ctx workflow.Context, until time.Time, summary string, work func(workflow.Context)) (late bool, err error) {
+// instant until has come (late). Zero until: no bound. done is set when the work
+// has ended.
+func bounded(ctx workflow.Context, until time.Time, summary string, work func(workflow.Context)) (done workflow.Future, late bool, err error) {
 	done, set := workflow.NewFuture(ctx)
 	workflow.Go(ctx, func(gctx workflow.Context) {
 		work(gctx)
 		set.Set(nil, nil)
 	})
 	if until.IsZero() {
-		return false, waitOrCancel(ctx, done)
+		return done, false, waitOrCancel(ctx, done)
 	}
 	tctx, stop := workflow.WithCancel(ctx)
 	defer stop()
-	// A stage that starts after its latest end (a late start of the whole night)
-	// still gets a minute: it is bounded, not skipped.
+	// A stage that starts after its latest end still gets a minute: it is bounded,
+	// not skipped.
 	d := max(until.Sub(workflow.Now(ctx)), time.Minute)
 	timer := workflow.NewTimerWithOptions(tctx, d, workflow.TimerOptions{Summary: summary})
 	sel := workflow.NewSelector(ctx)
@@ -154,7 +177,34 @@ func bounded(ctx workflow.Context, until time.Time, summary string, work func(wo
 	sel.AddFuture(timer, func(workflow.Future) { late = true })
 	sel.AddReceive(ctx.Done(), func(workflow.ReceiveChannel, bool) { late = false })
 	sel.Select(ctx)
-	return late, ctx.Err()
+	return done, late, ctx.Err()
+}
+
+// drain waits for stages that went on after their latest end in this workflow
+// itself: they would be lost with its end. A pool that hangs cannot hold it up for
+// ever: an hour after the rest has ended, the night ends without it.
+func (r *run) drain(ctx workflow.Context) error {
+	for _, f := range r.open {
+		_, late, err := bounded(ctx, workflow.Now(ctx).Add(time.Hour), "for late snapshots", func(ctx workflow.Context) { _ = f.Get(ctx, nil) })
+		if err != nil {
+			return err
+		}
+		if late {
+			r.stageReport(string(backup.StageSnapshot)).add(activities.Item{
+				Name: string(backup.StageSnapshot), Outcome: backup.Failed,
+				Detail: "snapshots were still not taken when the night ended; is a pool hung? (zpool status)",
+			})
+		}
+	}
+	return nil
+}
+
+// failureOf is the failure type of a kind of run.
+func failureOf(kind string) string {
+	if kind == activities.PlanHourly {
+		return FailedHour
+	}
+	return FailedNight
 }
 
 // waitOrCancel waits for a future that is always set, and says if ctx was

@@ -3,6 +3,7 @@ package workflows
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
@@ -40,15 +41,20 @@ func (r *run) snapshots(ctx workflow.Context, s *StageReport) {
 }
 
 // takeSnapshots fixes the stamp in history, as the activity's input, before any
-// command runs.
+// command runs. If the host was off meanwhile and the stamp has grown too old,
+// another one is fixed: nothing is back-dated.
 func (r *run) takeSnapshots(ctx workflow.Context, set activities.SnapshotSet) (res activities.TakeSnapshotsResult, err error) {
-	params := activities.TakeSnapshotsParams{
-		Pool: set.Pool, Datasets: set.Datasets, Run: r.mark,
-		Stamp: backup.StampFor(set.At, workflow.Now(ctx)),
+	stamp := backup.StampFor(set.At, workflow.Now(ctx))
+	for again := 3; ; again-- {
+		params := activities.TakeSnapshotsParams{Pool: set.Pool, Datasets: set.Datasets, Run: r.mark, Stamp: stamp}
+		summary := fmt.Sprintf("snapshot %d datasets of %s as %s", len(set.Datasets), set.Pool, stamp)
+		err = workflow.ExecuteActivity(with(ctx, quick, summary), pools.TakeSnapshots, params).Get(ctx, &res)
+		var app *temporal.ApplicationError
+		if again == 0 || !errors.As(err, &app) || app.Type() != activities.TypeStampTooOld {
+			return res, err
+		}
+		stamp = backup.StampFor(time.Time{}, workflow.Now(ctx))
 	}
-	summary := fmt.Sprintf("snapshot %d datasets of %s as %s", len(set.Datasets), set.Pool, params.Stamp)
-	err = workflow.ExecuteActivity(with(ctx, quick, summary), pools.TakeSnapshots, params).Get(ctx, &res)
-	return res, err
 }
 
 // each runs work for every part side by side, each at its own time.

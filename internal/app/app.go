@@ -68,6 +68,12 @@ func ClientOptions(cfg *config.Config, logger log.Logger) (client.Options, error
 	return opts, nil
 }
 
+// Namespace is the one that worker, schedules and looks all use.
+func Namespace(cfg *config.Config) (string, error) {
+	opts, err := ClientOptions(cfg, nil)
+	return opts.Namespace, err
+}
+
 // Dial connects to the Temporal server, with an error that says what to do.
 func Dial(ctx context.Context, cfg *config.Config, logger log.Logger) (client.Client, error) {
 	opts, err := ClientOptions(cfg, logger)

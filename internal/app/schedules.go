@@ -17,5 +17,9 @@ func SyncSchedules(ctx context.Context, c client.Client, cfg *config.Config) (sc
 	if err != nil {
 		return schedules.Report{}, err
 	}
-	return schedules.Sync(ctx, c, cfg.Temporal.Namespace, cfg.Host, desired)
+	namespace, err := Namespace(cfg)
+	if err != nil {
+		return schedules.Report{}, err
+	}
+	return schedules.Sync(ctx, c, namespace, cfg.Host, desired)
 }

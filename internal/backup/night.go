@@ -52,22 +52,40 @@ func (d Date) Add(days int) Date {
 // jump over it (spring), it is the first instant after the gap; where they show it
 // twice (autumn), the first of the two. So every date has exactly one, and a later
 // t never has an earlier instant. time.Date promises neither.
+//
+// Time.ZoneBounds would be the way, but at the end of a leap year it answers with
+// a bound that has passed already (seen for 31 December 2028 with Go's own zone
+// data), so offsets are sampled instead.
 func InstantOn(d Date, t TimeOfDay, zone *time.Location) time.Time {
 	wall := time.Date(d.Year, d.Month, d.Day, t.Hour, t.Minute, 0, 0, time.UTC)
-	// No zone is a day off UTC, so here its clocks have not yet come to t.
-	at := wall.Add(-24 * time.Hour)
-	for {
-		_, offset := at.In(zone).Zone()
-		_, end := at.In(zone).ZoneBounds()
-		x := wall.Add(-time.Duration(offset) * time.Second)
-		if x.Before(at) {
-			x = at // t lies in the gap that ends here
-		}
-		if end.IsZero() || x.Before(end) {
-			return x.UTC()
-		}
-		at = end
+	offset := func(at time.Time) time.Duration {
+		_, seconds := at.In(zone).Zone()
+		return time.Duration(seconds) * time.Second
 	}
+	// No zone is a day off UTC. An offset that lasts less than the step would be
+	// missed; none in the database lasts less than a day.
+	const reach, step = 26 * time.Hour, 2 * time.Hour
+	var first time.Time
+	for at := wall.Add(-reach); at.Before(wall.Add(reach)); at = at.Add(step) {
+		x := wall.Add(-offset(at))
+		if x.Add(offset(x)).Equal(wall) && (first.IsZero() || x.Before(first)) {
+			first = x
+		}
+	}
+	if !first.IsZero() {
+		return first
+	}
+	// The clocks jump over t: find the second of the jump.
+	lo, hi := wall.Add(-reach), wall.Add(reach) // clocks before t, and after it
+	for hi.Sub(lo) > time.Second {
+		mid := lo.Add(hi.Sub(lo) / 2).Truncate(time.Second)
+		if mid.Add(offset(mid)).Before(wall) {
+			lo = mid
+		} else {
+			hi = mid
+		}
+	}
+	return hi
 }
 
 // fromNoon orders times of day within a night, which runs from noon to noon:
@@ -99,31 +117,44 @@ func (p Policy) DailyTimes() []TimeOfDay {
 
 // stageTimes is when each configured stage may start at the earliest.
 func (p Policy) stageTimes() map[Stage]TimeOfDay {
+	return p.timesOf(func(a, b TimeOfDay) bool { return fromNoon(a) < fromNoon(b) })
+}
+
+// lastTimes is when the last part of each configured stage is due.
+func (p Policy) lastTimes() map[Stage]TimeOfDay {
+	return p.timesOf(func(a, b TimeOfDay) bool { return fromNoon(a) > fromNoon(b) })
+}
+
+// timesOf picks for each stage, among the times of its parts, the one that comes
+// before the others.
+func (p Policy) timesOf(before func(a, b TimeOfDay) bool) map[Stage]TimeOfDay {
 	at := map[Stage]TimeOfDay{}
-	earliest := func(s Stage, t TimeOfDay) {
-		if old, ok := at[s]; !ok || fromNoon(t) < fromNoon(old) {
+	pick := func(s Stage, t TimeOfDay) {
+		if old, ok := at[s]; !ok || before(t, old) {
 			at[s] = t
 		}
 	}
 	for _, t := range p.DailyTimes() {
-		earliest(StageSnapshot, t)
+		pick(StageSnapshot, t)
 	}
 	if p.Proxmox != nil {
-		earliest(StageProxmox, p.Proxmox.At)
+		pick(StageProxmox, p.Proxmox.At)
 	}
 	for _, r := range p.Replicas {
-		earliest(StageReplicate, r.At)
+		pick(StageReplicate, r.At)
 	}
 	for _, o := range p.Offsite {
-		earliest(StageOffsite, o.At)
+		pick(StageOffsite, o.At)
 	}
 	if _, daily := at[StageSnapshot]; !daily && len(p.Replicas) > 0 {
 		// No daily row, but what replicas copy is snapshotted first: see DueNightly.
+		first, found := TimeOfDay{}, false
 		for _, s := range Stages() {
-			if t, ok := at[s]; ok {
-				earliest(StageSnapshot, t)
+			if t, ok := at[s]; ok && (!found || fromNoon(t) < fromNoon(first)) {
+				first, found = t, true
 			}
 		}
+		at[StageSnapshot] = first
 	}
 	return at
 }
@@ -159,9 +190,19 @@ func NightAt(p Policy, date Date) NightTimes {
 	for s, t := range p.stageTimes() {
 		n.Stages[s] = instant(t)
 	}
+	last := p.lastTimes()
 	for s, t := range p.LatestEnd {
-		if start, ok := n.Stages[s]; ok {
-			n.LatestEnd[s] = firstAfter(start, t, p.Zone)
+		start, ok := n.Stages[s]
+		if !ok {
+			continue
+		}
+		n.LatestEnd[s] = firstAfter(start, t, p.Zone)
+		// In the night when the clocks jump over both, 02:00 and 02:15 are one instant:
+		// what is due last still has as long as on any other night.
+		local := n.LatestEnd[s].In(p.Zone)
+		if (TimeOfDay{local.Hour(), local.Minute()}) != t {
+			room := time.Duration((t.Minutes()-last[s].Minutes()+24*60)%(24*60)) * time.Minute
+			n.LatestEnd[s] = instant(last[s]).Add(room)
 		}
 	}
 	if t, ok := p.NightStart(); ok {

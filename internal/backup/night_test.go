@@ -237,3 +237,49 @@ func TestDate(t *testing.T) {
 		}
 	}
 }
+
+// TestLastDayOfALeapYear: Time.ZoneBounds once made this loop for ever.
+func TestLastDayOfALeapYear(t *testing.T) {
+	for _, year := range []int{2028, 2032, 2040} {
+		for _, name := range []string{"Europe/Vienna", "America/New_York", "Australia/Lord_Howe", "UTC"} {
+			zone, err := time.LoadLocation(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := InstantOn(Date{year, time.December, 31}, TimeOfDay{1, 30}, zone)
+			if want := time.Date(year, time.December, 31, 1, 30, 0, 0, zone); !got.Equal(want) {
+				t.Errorf("%d in %s: %s, want %s", year, name, got, want)
+			}
+		}
+	}
+}
+
+// TestSpringNightHasRoom: on the night when the clocks jump over 02:00 and 02:15,
+// the snapshots due at 02:00 still have their quarter of an hour.
+func TestSpringNightHasRoom(t *testing.T) {
+	zone, err := time.LoadLocation("Europe/Vienna")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := Policy{
+		Zone: zone,
+		Rows: []Row{
+			{Dataset: "hdd/vm", Frequency: Frequency{EachDay, TimeOfDay{1, 30}}},
+			{Dataset: "hdd/backups-data", Frequency: Frequency{EachDay, TimeOfDay{2, 0}}},
+		},
+		Proxmox:   &ProxmoxPolicy{At: TimeOfDay{2, 0}},
+		LatestEnd: map[Stage]TimeOfDay{StageSnapshot: {2, 15}, StageProxmox: {5, 0}},
+	}
+	for date, want := range map[Date]struct{ snapshot, proxmox string }{
+		{2027, time.March, 28}:   {"03:15 CEST", "05:00 CEST"},
+		{2027, time.March, 27}:   {"02:15 CET", "05:00 CET"},
+		{2026, time.October, 25}: {"02:15 CEST", "05:00 CET"},
+	} {
+		n := NightAt(p, date)
+		for stage, want := range map[Stage]string{StageSnapshot: want.snapshot, StageProxmox: want.proxmox} {
+			if got := n.LatestEnd[stage].In(zone).Format("15:04 MST"); got != want {
+				t.Errorf("%s: %s ends at %s at the latest, want %s", date, stage, got, want)
+			}
+		}
+	}
+}

@@ -154,11 +154,16 @@ func (d *decoder) temporal(c *Config) {
 			mean: "127.0.0.1",
 			fix:  "Listen on 127.0.0.1 and use an SSH tunnel, or add allow_remote: true if a firewall guards both ports."})
 	}
-	if t.Port == t.UIPort && !d.bad["temporal.port"] {
+	if t.Address == "" && t.UIPort >= t.Port && t.UIPort <= t.Port+3 && !d.bad["temporal.port"] && !d.bad["temporal.ui_port"] {
 		path := "temporal.ui_port"
 		if !d.ok(path) {
 			path = "temporal.port"
 		}
-		d.fail(path, fault{message: fmt.Sprintf("port and ui_port are both %d", t.Port), fix: "Give each a port of its own."})
+		d.fail(path, fault{message: fmt.Sprintf("ui_port %d is one of the server's own ports, %d to %d", t.UIPort, t.Port, t.Port+3),
+			fix: "Write a port outside of them: the embedded server uses port and the three above it."})
+	}
+	if t.Address == "" && t.Port > 65532 && d.ok("temporal.port") {
+		d.fail("temporal.port", fault{message: fmt.Sprintf("port %d leaves no room for the three ports above it", t.Port),
+			fix: "Write 65532 or lower."})
 	}
 }

@@ -16,10 +16,21 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
-// Prepare makes namespace and search attributes as they should be, on our engine
-// or on a cluster of somebody else's, where we may lack the right: then what is
-// there is used as it is, and only a missing namespace is an error.
-func Prepare(ctx context.Context, c client.Client, namespace string, retention time.Duration, attrs map[string]enumspb.IndexedValueType) error {
+// Owner says whose server it is.
+type Owner bool
+
+// On our own server the config decides how long histories stay. On somebody
+// else's it does not: a namespace may be shared, and shortening its retention
+// would delete the histories of others.
+const (
+	Ours   Owner = true
+	Theirs Owner = false
+)
+
+// Prepare makes namespace and search attributes as they should be. On a server of
+// somebody else's, where we may lack the right, what is there is used as it is,
+// and only a missing namespace is an error.
+func Prepare(ctx context.Context, c client.Client, whose Owner, namespace string, retention time.Duration, attrs map[string]enumspb.IndexedValueType) error {
 	svc := c.WorkflowService()
 	d, err := svc.DescribeNamespace(ctx, &workflowservice.DescribeNamespaceRequest{Namespace: namespace})
 	var missing *serviceerror.NamespaceNotFound
@@ -39,12 +50,12 @@ func Prepare(ctx context.Context, c client.Client, namespace string, retention t
 		}
 	case err != nil:
 		return fmt.Errorf("describe namespace %s: %w", namespace, err)
-	case d.GetConfig().GetWorkflowExecutionRetentionTtl().AsDuration() != retention:
+	case whose == Ours && d.GetConfig().GetWorkflowExecutionRetentionTtl().AsDuration() != retention:
 		_, err = svc.UpdateNamespace(ctx, &workflowservice.UpdateNamespaceRequest{
 			Namespace: namespace,
 			Config:    &namespacepb.NamespaceConfig{WorkflowExecutionRetentionTtl: durationpb.New(retention)},
 		})
-		if err != nil && !denied(err) {
+		if err != nil {
 			return fmt.Errorf("set retention of namespace %s: %w", namespace, err)
 		}
 	}
@@ -75,9 +86,24 @@ func addSearchAttributes(ctx context.Context, c client.Client, namespace string,
 	return nil
 }
 
-func denied(err error) bool {
-	var d *serviceerror.PermissionDenied
-	return errors.As(err, &d)
+// awaitServer waits until a server answers for namespaces at all, whether or not
+// it has this one yet.
+func awaitServer(ctx context.Context, c client.Client, namespace string) error {
+	t := time.NewTicker(50 * time.Millisecond)
+	defer t.Stop()
+	for {
+		_, err := c.WorkflowService().DescribeNamespace(ctx, &workflowservice.DescribeNamespaceRequest{Namespace: namespace})
+		var missing *serviceerror.NamespaceNotFound
+		var notFound *serviceerror.NotFound
+		if err == nil || errors.As(err, &missing) || errors.As(err, &notFound) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w (last answer: %w)", ctx.Err(), err)
+		case <-t.C:
+		}
+	}
 }
 
 // awaitNamespace waits until namespace can be used: a server that has just

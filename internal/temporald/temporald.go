@@ -144,14 +144,18 @@ func (s *Server) verify(ctx context.Context) error {
 		return fmt.Errorf("temporal client: %w", err)
 	}
 	defer c.Close()
-	if err := awaitNamespace(ctx, c, s.cfg.Namespace); err != nil {
+	if err := awaitServer(ctx, c, s.cfg.Namespace); err != nil {
 		return fmt.Errorf("the engine does not answer on %s: %w", s.Address(), err)
 	}
 	info, err := c.WorkflowService().GetClusterInfo(ctx, nil)
 	if err == nil && info.GetClusterName() != clusterName {
 		return fmt.Errorf("%w on %s (cluster %q); choose another temporal.port", ErrStranger, s.Address(), info.GetClusterName())
 	}
-	return Prepare(ctx, c, s.cfg.Namespace, s.cfg.Retention, s.cfg.SearchAttributes)
+	if err := Prepare(ctx, c, Ours, s.cfg.Namespace, s.cfg.Retention, s.cfg.SearchAttributes); err != nil {
+		return err
+	}
+	// The namespace is known to all of the server's parts only a moment later.
+	return awaitNamespace(ctx, c, s.cfg.Namespace)
 }
 
 // prepareDatabase makes the file if it is not there, and refuses one whose

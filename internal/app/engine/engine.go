@@ -62,7 +62,10 @@ func (e *Engine) start(ctx context.Context, cfg *config.Config, z *zap.Logger) e
 		return err
 	}
 	if app.External(cfg) {
-		err = temporald.Prepare(ctx, e.Client, cfg.Temporal.Namespace, retention, workflows.SearchAttributes())
+		namespace, err := app.Namespace(cfg)
+		if err == nil {
+			err = temporald.Prepare(ctx, e.Client, temporald.Theirs, namespace, retention, workflows.SearchAttributes())
+		}
 		if err != nil {
 			return fmt.Errorf("prepare the Temporal server: %w", err)
 		}

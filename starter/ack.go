@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"triplicate/activities"
+	"triplicate/internal/backup"
+)
+
+func (c *cli) ackCommand() *cobra.Command {
+	ack := &cobra.Command{
+		Use:   "ack",
+		Short: "allow what waits for approval",
+		Long:  "Allow what waits for approval. Look at triplicate plan first." + exitHelp,
+	}
+	ack.AddCommand(&cobra.Command{
+		Use:   "retention DATASET",
+		Short: "allow the config's keep of a row, and one mass destroy by it",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cc *cobra.Command, args []string) error {
+			_, pools, err := c.loadPools()
+			if err != nil {
+				return err
+			}
+			if err := pools.AckRetention(cc.Context(), args[0]); err != nil {
+				return exit{exitFailed, err}
+			}
+			if c.json {
+				return c.printJSON(map[string]string{"acknowledged": args[0]})
+			}
+			_, err = fmt.Fprintf(c.out, "acknowledged: the next prune of %s may go by the config\n", args[0])
+			return err
+		},
+	})
+	ack.AddCommand(c.ackOffsiteCommand())
+	return ack
+}
+
+func (c *cli) ackOffsiteCommand() *cobra.Command {
+	var all bool
+	cmd := &cobra.Command{
+		Use:   "offsite [DATASET...]",
+		Short: "allow the offsite copies that the last run held back",
+		Long: `Allow the offsite copies that the last run held back: the first copy of a dataset,
+one that would cost more than the cap, and one where much has changed. Without
+arguments it lists what waits. The yes is for what is listed, with a quarter more
+for the day that passes, and for the next run only.
+` + exitHelp,
+		Example: `  triplicate ack offsite                 what waits?
+  triplicate ack offsite hdd/data        allow one
+  triplicate ack offsite --all           allow all that is listed`,
+		RunE: func(cc *cobra.Command, args []string) error {
+			_, copies, err := c.loadCopies()
+			if err != nil {
+				return err
+			}
+			if copies.Offsite == nil {
+				return exit{exitUsage, errors.New("the config has no offsite target")}
+			}
+			return c.ackOffsite(cc.Context(), copies.Offsite, args, all)
+		},
+	}
+	cmd.Flags().BoolVar(&all, "all", false, "allow all that waits")
+	return cmd
+}
+
+func (c *cli) ackOffsite(ctx context.Context, offsite *activities.Offsite, args []string, all bool) error {
+	held, err := offsite.HeldBack(ctx)
+	if err != nil {
+		return exit{exitUnreachable, err}
+	}
+	for _, a := range args {
+		if !slices.ContainsFunc(held, func(h activities.HeldBack) bool { return h.Dataset == a }) {
+			return exit{exitFailed, fmt.Errorf("nothing of %s waits; triplicate ack offsite lists what does", a)}
+		}
+	}
+	waiting := 0
+	for i, h := range held {
+		if !h.Allowed && (all || slices.Contains(args, h.Dataset)) {
+			if err := offsite.AllowOffsite(ctx, h); err != nil {
+				return exit{exitFailed, fmt.Errorf("allow %s: %w", h.Dataset, err)}
+			}
+			held[i].Allowed = true
+		}
+		if !held[i].Allowed {
+			waiting++
+		}
+	}
+	if c.json {
+		if held == nil {
+			held = []activities.HeldBack{}
+		}
+		err = c.printJSON(held)
+	} else {
+		err = c.printHeld(held)
+	}
+	if err == nil && waiting > 0 {
+		return exit{code: exitApproval}
+	}
+	return err
+}
+
+func (c *cli) printHeld(held []activities.HeldBack) error {
+	if len(held) == 0 {
+		_, err := fmt.Fprintln(c.out, "nothing waits")
+		return err
+	}
+	w := tabwriter.NewWriter(c.out, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(w, "TARGET\tDATASET\tUPLOAD\tSIZE\tGONE\tREQUESTS COST\tSTATE")
+	for _, h := range held {
+		state := "waits"
+		if h.Allowed {
+			state = "allowed"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%d\t%s\t%s\n", h.Target, h.Dataset, h.Held.Uploads, backup.Bytes(h.Held.Bytes), h.Held.Gone, backup.USD(h.Held.USD), state)
+	}
+	return w.Flush()
+}

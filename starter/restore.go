@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"triplicate/activities"
+	"triplicate/internal/backup"
+	"triplicate/internal/config"
+)
+
+// thawPoll is how often a restore that waits looks whether a thaw is over.
+const thawPoll = time.Minute
+
+func (c *cli) restoreCommand() *cobra.Command {
+	var from, to, at, tier string
+	var days int
+	var wait bool
+	cmd := &cobra.Command{
+		Use:   "restore PATH --from snapshot|replica|TARGET --to FOLDER",
+		Short: "bring one file back from a snapshot, a replica or an offsite target",
+		Long: `Bring one file back. PATH is dataset/path as it was on the source, such as
+nvme/personal/diary. Nothing is ever overwritten: --to is a folder that exists or a
+file that does not. It needs neither the daemon nor its database.
+
+An offsite file in Glacier is thawed first, which takes hours: the command asks for
+it and ends with status 5; run it again then, or let it --wait.
+` + exitHelp,
+		Example: `  triplicate restore nvme/personal/diary --from snapshot --to /tmp
+  triplicate restore nvme/personal/diary --from replica --at 2026-11-22 --to /tmp/diary.old
+  triplicate restore nvme/personal/diary --from aws --to /tmp --tier Bulk --wait`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cc *cobra.Command, args []string) error {
+			cfg, copies, err := c.loadCopies()
+			if err != nil {
+				return err
+			}
+			p := activities.RestoreParams{Path: args[0], From: backup.Where(from), To: to, Tier: backup.Tier(tier), Days: days}
+			if p.At, err = pointInTime(cfg, at); err != nil {
+				return exit{exitUsage, err}
+			}
+			switch p.Tier {
+			case backup.Bulk, backup.Standard, backup.Expedited:
+			default:
+				return exit{exitUsage, fmt.Errorf("--tier %s: want Bulk, Standard or Expedited", tier)}
+			}
+			return c.restore(cc.Context(), copies, p, wait)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&from, "from", "", "snapshot, replica, or the `name` of an offsite target")
+	f.StringVar(&to, "to", "", "a `folder`, or a file that does not exist")
+	f.StringVar(&at, "at", "", "the newest point not after this `time`: 2026-11-22, 2026-11-22T15:04 or a stamp")
+	f.StringVar(&tier, "tier", string(backup.Standard), "of a thaw: Bulk (5-12 h), Standard (3-5 h), Expedited (minutes, dear)")
+	f.IntVar(&days, "days", 3, "`days` for which a thawed copy stays")
+	f.BoolVar(&wait, "wait", false, "wait for a thaw")
+	_ = cmd.MarkFlagRequired("from")
+	_ = cmd.MarkFlagRequired("to")
+	return cmd
+}
+
+// pointInTime reads --at. A date means its end, in the config's zone.
+func pointInTime(cfg *config.Config, at string) (backup.Stamp, error) {
+	if at == "" {
+		return "", nil
+	}
+	if s := backup.Stamp(at); len(at) == len("20261122T013000Z") {
+		if _, err := s.Time(); err == nil {
+			return s, nil
+		}
+	}
+	zone := cfg.Policy().Zone
+	if t, err := time.ParseInLocation(time.DateOnly, at, zone); err == nil {
+		return backup.StampOf(t.AddDate(0, 0, 1).Add(-time.Second)), nil
+	}
+	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02 15:04"} {
+		if t, err := time.ParseInLocation(layout, at, zone); err == nil {
+			return backup.StampOf(t), nil
+		}
+	}
+	return "", fmt.Errorf("--at %q: want 2026-11-22, 2026-11-22T15:04 or 20261122T140400Z", at)
+}
+
+func (c *cli) restore(ctx context.Context, copies *activities.Copies, p activities.RestoreParams, wait bool) error {
+	for {
+		res, err := copies.Restore(ctx, p)
+		switch {
+		case ctx.Err() != nil:
+			return exit{exitInterrupted, errors.New("stopped; a thaw that was asked for goes on")}
+		case errors.Is(err, activities.ErrNotConfigured):
+			return exit{exitUsage, err}
+		case errors.Is(err, backup.ErrUnreachable):
+			return exit{exitUnreachable, err}
+		case err != nil:
+			return exit{exitFailed, err}
+		case !res.Thawing && c.json:
+			return c.printJSON(res)
+		case !res.Thawing:
+			_, err := fmt.Fprintf(c.out, "%s: %s from %s\n", res.File, backup.Bytes(res.Bytes), res.Source)
+			return err
+		case !wait && c.json:
+			if err := c.printJSON(res); err != nil {
+				return err
+			}
+			return exit{code: exitBusy}
+		case !wait:
+			return exit{exitBusy, fmt.Errorf("it is being thawed, which takes up to %s; run the same command again then", res.Wait)}
+		}
+		if !c.json {
+			fmt.Fprintf(c.out, "thawing, up to %s; looking again in %s\n", res.Wait, thawPoll)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(thawPoll):
+		}
+	}
+}
