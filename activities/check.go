@@ -33,8 +33,15 @@ func (a *Pools) Check(ctx context.Context) []Finding {
 		say(backup.Failed, "zfs", "cannot list datasets: %v", err)
 		return out
 	}
+	for _, pool := range a.roots() {
+		if err := w.Failed[pool]; err != nil {
+			say(backup.Failed, "zfs", "cannot list pool %s: %v", pool, err)
+		}
+	}
 	for _, m := range w.cover.Missing {
-		say(backup.Failed, "missing", "%s is in the config but not on this machine", m)
+		if w.Failed[backup.PoolOf(m)] == nil {
+			say(backup.Failed, "missing", "%s is in the config but not on this machine", m)
+		}
 	}
 	for _, d := range w.cover.Uncovered() {
 		say(backup.Warning, "uncovered", "%s is under no row: nothing snapshots it (add a row, or one with frequency: disabled)", d)
@@ -43,8 +50,11 @@ func (a *Pools) Check(ctx context.Context) []Finding {
 		say(backup.Warning, "unkept", "%s gets snapshots but no row says how many to keep", d)
 	}
 	for _, r := range a.Policy.Replicas {
-		for _, o := range backup.Orphans(r, w.cover) {
-			say(backup.Warning, "orphan", "%s is a copy of a dataset that is gone; it is kept until you destroy it", o)
+		// A source on a pool that nobody can see is not gone.
+		if w.dataset(backup.PoolOf(r.Source)) != nil {
+			for _, o := range backup.Orphans(r, w.cover) {
+				say(backup.Warning, "orphan", "%s is a copy of a dataset that is gone; it is kept until you destroy it", o)
+			}
 		}
 		for _, c := range w.cover.Sources(r) {
 			if d := c.Dataset; d.Encrypted && !d.KeyLoaded {
@@ -54,7 +64,7 @@ func (a *Pools) Check(ctx context.Context) []Finding {
 	}
 	a.checkClock(w, say)
 	for _, c := range w.cover.Datasets {
-		if c.Row != nil && inScopeOfAny(c) {
+		if Pruned(c) {
 			if plan := a.RetentionPlan(ctx, w, c); plan.Refusal != backup.RefuseNone {
 				say(backup.Warning, "prune", "%s is not pruned: %s", c.Dataset.Name, plan.Refusal)
 			}
@@ -62,8 +72,6 @@ func (a *Pools) Check(ctx context.Context) []Finding {
 	}
 	return out
 }
-
-func inScopeOfAny(c backup.Covered) bool { return inScope(PlanHourly, c) || inScope(PlanNightly, c) }
 
 func (a *Pools) checkPools(pools []backup.Pool, say func(backup.Outcome, string, string, ...any)) {
 	byName := map[string]backup.Pool{}

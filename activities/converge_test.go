@@ -36,6 +36,9 @@ func snapshot(t *testing.T, host *zfstest.Host, steps *activities.Pools, hour in
 	stamp := backup.StampOf(time.Date(2026, 11, 24, hour, 0, 0, 0, time.UTC))
 	at := time.Date(2026, 11, 24, hour, 0, 0, 0, time.UTC)
 	host.SetNow(func() time.Time { return at })
+	was := steps.Now
+	steps.Now = func() time.Time { return at }
+	defer func() { steps.Now = was }()
 	host.WriteFile("nvme/a", "f", fmt.Sprint("hour ", hour))
 	res, err := steps.TakeSnapshots(t.Context(), activities.TakeSnapshotsParams{
 		Pool: "nvme", Datasets: []string{"nvme/a"}, Stamp: stamp, Run: "run",
@@ -103,16 +106,16 @@ func settled(t *testing.T, host *zfstest.Host, res activities.ReplicateResult, s
 	if !base {
 		t.Errorf("%s: no bookmark of the base, only %v", when, marks)
 	}
-	facts, err := host.Facts(t.Context(), "nvme/a@"+name, "hdd/copies/a@"+name)
+	facts, err := host.Facts(t.Context(), "hdd/copies/a@"+name, "nvme/a@"+name)
 	if err != nil || len(facts) != 2 {
 		t.Fatalf("%s: facts %v, %v", when, facts, err)
 	}
-	if facts[0].UserRefs != 0 {
+	if facts[1].UserRefs != 0 {
 		t.Errorf("%s: a hold was left on the source", when)
 	}
-	if facts[1].UserRefs != 1 || !facts[1].Properties[backup.PropClass].Local() {
+	if facts[0].UserRefs != 1 || !facts[0].Properties[backup.PropClass].Local() {
 		t.Errorf("%s: the replica's base is held %d times, marked %v; want once, and our mark",
-			when, facts[1].UserRefs, facts[1].Properties[backup.PropClass])
+			when, facts[0].UserRefs, facts[0].Properties[backup.PropClass])
 	}
 }
 

@@ -26,6 +26,7 @@ const (
 	TypeFingerprint    = "Fingerprint" // another certificate than the pinned one
 	TypeRefused        = "Refused"     // the server said no, and will again
 	TypeClockSkew      = "ClockSkew"
+	TypeStampTooOld    = "StampTooOld" // too late for this stamp; another one is right
 )
 
 // Failure types that are tried again, each in its own time.
@@ -39,6 +40,9 @@ const (
 // have. Inputs are names only.
 var ErrNotConfigured = errors.New("not in the config")
 
+// ErrStampTooOld: it is too late, or too early, to take a snapshot by this stamp.
+var ErrStampTooOld = errors.New("the time in the name is not now, and nothing is back-dated")
+
 // permanent is the one table of what no retry can cure. A full pool is in it
 // because a retry within the night would only meet it again; the next night is
 // the retry.
@@ -47,6 +51,7 @@ var permanent = []struct {
 	kind string
 }{
 	{ErrNotConfigured, TypeNotConfigured},
+	{ErrStampTooOld, TypeStampTooOld},
 	{backup.ErrDiverged, TypeDiverged},
 	{backup.ErrModified, TypeModified},
 	{backup.ErrKeyUnavailable, TypeKeyUnavailable},
@@ -98,3 +103,13 @@ func failure(err error) error {
 }
 
 const maxFailure = 2000
+
+// isPermanent says whether no retry can cure an error.
+func isPermanent(err error) bool {
+	for _, p := range permanent {
+		if errors.Is(err, p.err) {
+			return true
+		}
+	}
+	return false
+}

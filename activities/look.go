@@ -67,20 +67,6 @@ func (a *Pools) listPool(ctx context.Context, pool string, points bool) (l listi
 	return l, err
 }
 
-// covered covers a listing by the policy. What is on a pool that could not be
-// listed is not missing but unseen.
-func (a *Pools) covered(all listing, failed map[string]error) (cover backup.Coverage, unseen []string) {
-	cover = backup.Cover(a.Policy, all.datasets)
-	cover.Missing = slices.DeleteFunc(cover.Missing, func(name string) bool {
-		if failed[backup.PoolOf(name)] == nil {
-			return false
-		}
-		unseen = append(unseen, name)
-		return true
-	})
-	return cover, unseen
-}
-
 // allFailed is an error when no pool of the policy could be listed.
 func (a *Pools) allFailed(failed map[string]error) error {
 	pools := a.roots()

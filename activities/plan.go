@@ -15,23 +15,26 @@ import (
 const BackfillAfter = 12 * time.Hour
 
 // ReadPlan resolves config and world into what a run will do. It changes nothing.
+// What it misses is in the plan's items and keeps the rest from nothing; only a
+// machine that seems to be still starting is an error, to be asked again.
 func (a *Pools) ReadPlan(ctx context.Context, p ReadPlanParams) (Plan, error) {
 	defer beat(ctx, func() any { return nil })()
-	datasets, err := a.ZFS.Datasets(ctx, a.roots()...)
+	all, failed, err := a.listPools(ctx, false)
+	if err == nil {
+		err = a.again(ctx, all, failed)
+	}
 	if err != nil {
 		return Plan{}, failure(fmt.Errorf("read the plan: %w", err))
 	}
-	cover := backup.Cover(a.Policy, datasets)
+	cover := backup.Cover(a.Policy, all.datasets)
 	plan := Plan{Host: a.Policy.Host, Workflow: p.Workflow, Run: Manual}
-	for _, m := range cover.Missing {
-		plan.Notes = append(plan.Notes, m+" is in the config but not on this machine")
-	}
+	a.missing(&plan, p, cover, all, failed)
 	switch p.Workflow {
 	case PlanHourly:
 		a.planHourly(&plan, p, cover)
 	case PlanSnapshot:
 		plan.Groups = setsOf(cover.DueNow(), time.Time{})
-		plan.Stages = []StagePlan{{Stage: backup.StageSnapshot, Configured: len(plan.Groups) > 0}}
+		plan.Stages = []StagePlan{{Stage: backup.StageSnapshot, Configured: plan.snapshots()}}
 	case PlanNightly:
 		a.planNightly(&plan, p, cover)
 	default:
@@ -69,7 +72,7 @@ func (a *Pools) planHourly(plan *Plan, p ReadPlanParams, cover backup.Coverage) 
 		plan.Run, at = Scheduled, p.Scheduled
 	}
 	plan.Groups = setsOf(cover.DueHourly(), at)
-	plan.Stages = []StagePlan{{Stage: backup.StageSnapshot, Configured: len(plan.Groups) > 0}}
+	plan.Stages = []StagePlan{{Stage: backup.StageSnapshot, Configured: plan.snapshots()}}
 }
 
 func (a *Pools) planNightly(plan *Plan, p ReadPlanParams, cover backup.Coverage) {
@@ -100,7 +103,7 @@ func (a *Pools) planNightly(plan *Plan, p ReadPlanParams, cover backup.Coverage)
 		plan.Targets = append(plan.Targets, PartPlan{o.Name, at(o.At)})
 	}
 	configured := map[backup.Stage]bool{
-		backup.StageSnapshot:  len(plan.Groups) > 0,
+		backup.StageSnapshot:  plan.snapshots(),
 		backup.StageProxmox:   a.Policy.Proxmox != nil,
 		backup.StageReplicate: len(plan.Replicas) > 0,
 		backup.StageOffsite:   len(plan.Targets) > 0,

@@ -45,7 +45,11 @@ type Plan struct {
 	Replicas []PartPlan    `json:"replicas,omitempty"`
 	Targets  []PartPlan    `json:"targets,omitempty"` // of the offsite stage
 	Stages   []StagePlan   `json:"stages"`
-	Notes    []string      `json:"notes,omitempty"` // what the operator should know: missing datasets ...
+	Notes    []string      `json:"notes,omitempty"` // what the operator should know
+	// Items are the datasets that the run should snapshot or copy and that are not
+	// there, or on a pool that cannot be listed: failed, before anything begins.
+	// They belong to the snapshot stage.
+	Items []Item `json:"items,omitempty"`
 }
 
 // SnapshotSet is the datasets of one pool that are snapshotted by one command.
@@ -61,7 +65,8 @@ type PartPlan struct {
 	At   time.Time `json:"at,omitzero"` // UTC; zero: at once
 }
 
-// StagePlan is one stage's times, in UTC. Zero times mean: at once, no bound.
+// StagePlan is one stage's times, in UTC. Zero times mean: at once, no bound. The
+// snapshot stage is configured also where there is nothing but Plan.Items.
 type StagePlan struct {
 	Stage      backup.Stage `json:"stage"`
 	Configured bool         `json:"configured"`
@@ -86,7 +91,8 @@ type TakeSnapshotsParams struct {
 	Run      string       `json:"run"`   // the run's mark, by which a retry knows its own
 }
 
-// TakeSnapshotsResult counts; Items names only what did not go well.
+// TakeSnapshotsResult counts; Items names only what did not go well, the worst of
+// it where it is much.
 type TakeSnapshotsResult struct {
 	Stamp backup.Stamp `json:"stamp"`
 	Taken int          `json:"taken"` // snapshots with this stamp that are ours, now or from an earlier try
@@ -131,7 +137,8 @@ type PruneParams struct {
 	Scope string `json:"scope"`
 }
 
-// PruneResult counts; Items names what was left out, and why.
+// PruneResult counts; Items names what was left out, and why, the worst of it
+// where it is much.
 type PruneResult struct {
 	Datasets  int    `json:"datasets"`
 	Kept      int    `json:"kept"`

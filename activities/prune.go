@@ -10,10 +10,26 @@ import (
 	"triplicate/internal/backup"
 )
 
+// pruning is one dataset's part of a prune.
+type pruning struct {
+	backup.Covered
+	doomed    []backup.Snapshot
+	kept      int
+	destroyed int
+	items     []Item
+	done      bool // nothing kept the dataset as a whole from its retention
+}
+
+// say adds what the operator should hear of the dataset.
+func (p *pruning) say(o backup.Outcome, detail string) {
+	p.items = append(p.items, Item{Name: p.Dataset.Name, Outcome: o, Detail: detail})
+}
+
 // Prune destroys what the retention of one scope's rows no longer keeps. It
 // decides from the pools as they are, so running it again is harmless; a dataset
 // in use is left for the next time. A refusal or a surprise leaves snapshots
-// where they are and is reported, never an error.
+// where they are and is reported, never an error. A pool that cannot be listed
+// does not keep the others, but for the datasets with a replica on it.
 func (a *Pools) Prune(ctx context.Context, p PruneParams) (PruneResult, error) {
 	defer beat(ctx, func() any { return nil })()
 	if p.Scope != PlanHourly && p.Scope != PlanNightly {
@@ -23,24 +39,22 @@ func (a *Pools) Prune(ctx context.Context, p PruneParams) (PruneResult, error) {
 	if err != nil {
 		return PruneResult{}, failure(fmt.Errorf("prune: %w", err))
 	}
-	var res PruneResult
-	for _, c := range world.cover.Datasets {
-		if !inScope(p.Scope, c) {
-			continue
-		}
-		destroyed, kept, items, err := a.pruneDataset(ctx, world, c)
+	items := a.unpruned(world, p.Scope)
+	parts, more := a.judge(ctx, world, p.Scope)
+	items = append(items, more...)
+	a.lookCloser(ctx, world, parts)
+	res := PruneResult{Datasets: len(parts)}
+	for _, part := range parts {
+		a.destroy(ctx, part)
 		if ctx.Err() != nil {
 			return res, failure(ctx.Err())
 		}
-		if err != nil {
-			items = append(items, Item{Name: c.Dataset.Name, Outcome: backup.Failed, Detail: err.Error()})
-		}
-		res.Datasets++
-		res.Destroyed += destroyed
-		res.Kept += kept
-		res.Items = append(res.Items, items...)
+		res.Destroyed += part.destroyed
+		res.Kept += part.kept
+		items = append(items, part.items...)
 	}
-	if err := a.useUpMassAcks(ctx, world); err != nil {
+	res.Items = atMost(items)
+	if err := a.useUpMassAcks(ctx, world, p.Scope, parts); err != nil {
 		return res, failure(err)
 	}
 	logInfo(ctx, "pruned", "scope", p.Scope, "datasets", res.Datasets, "destroyed", res.Destroyed)
@@ -58,10 +72,81 @@ func inScope(scope string, c backup.Covered) bool {
 	return hourly == (scope == PlanHourly)
 }
 
+// Pruned says whether one of the prunes decides on a dataset's snapshots: on those
+// of every enabled row, and on every replica that a row is over.
+func Pruned(c backup.Covered) bool { return inScope(PlanHourly, c) || inScope(PlanNightly, c) }
+
+// unpruned says which pools could not be listed and have something to prune.
+func (a *Pools) unpruned(w World, scope string) (items []Item) {
+	// Rows and replicas are as good as the datasets that they name.
+	var named []backup.Dataset
+	for _, r := range a.Policy.Rows {
+		named = append(named, backup.Dataset{Name: r.Dataset})
+	}
+	for _, r := range a.Policy.Replicas {
+		named = append(named, backup.Dataset{Name: r.Target})
+	}
+	due := backup.Cover(a.Policy, named).Datasets
+	for _, pool := range a.roots() {
+		err := w.Failed[pool]
+		if err != nil && slices.ContainsFunc(due, func(c backup.Covered) bool {
+			return backup.PoolOf(c.Dataset.Name) == pool && inScope(scope, c)
+		}) {
+			items = append(items, Item{Name: pool, Outcome: backup.Failed, Detail: "not pruned, for it cannot be listed: " + err.Error()})
+		}
+	}
+	return items
+}
+
+// judge decides on every dataset of the scope, and records the policies that are
+// no less than what was acknowledged, before anything is destroyed by them.
+func (a *Pools) judge(ctx context.Context, w World, scope string) (parts []*pruning, items []Item) {
+	failed := a.acknowledge(ctx, w, scope)
+	for _, f := range failed {
+		items = append(items, Item{Name: f.row, Outcome: backup.Failed, Detail: "not pruned: " + f.Error()})
+	}
+	for _, c := range w.cover.Datasets {
+		if !inScope(scope, c) {
+			continue
+		}
+		part := &pruning{Covered: c, done: true}
+		parts = append(parts, part)
+		plan := a.RetentionPlan(ctx, w, c)
+		part.doomed = plan.Destroy()
+		part.kept = len(plan.Decisions) - len(part.doomed)
+		if plan.Refusal != backup.RefuseNone {
+			part.done = false
+			part.say(refused(plan.Refusal), string(plan.Refusal))
+		}
+		if failed.of(c.Row.Dataset) {
+			part.leave()
+		}
+	}
+	return parts, items
+}
+
+// leave keeps all that was to go.
+func (p *pruning) leave() {
+	p.kept += len(p.doomed)
+	p.doomed, p.done = nil, false
+}
+
+// refused is how bad a refusal is.
+func refused(r backup.Refusal) backup.Outcome {
+	switch r {
+	case backup.RefuseChanged, backup.RefuseMass:
+		return backup.NeedsApproval
+	case backup.RefuseUnread:
+		return backup.Skipped
+	}
+	return backup.Warning
+}
+
 // RetentionPlan decides for one dataset and does nothing: what `triplicate plan`
-// shows is what Prune does.
+// shows is what Prune does. A policy that keeps less is refused also where
+// nothing would go by it yet: the operator hears of it before something does.
 func (a *Pools) RetentionPlan(ctx context.Context, w World, c backup.Covered) backup.KeepResult {
-	protected, err := a.protected(ctx, w, c)
+	protected, unseen, err := a.protected(ctx, w, c)
 	res := backup.Decide(backup.KeepInput{
 		Prefix: a.Policy.Prefix, Snapshots: w.Snapshots[c.Dataset.Name], Keep: c.Row.Keep,
 		Zone: a.Policy.Zone, Now: a.Now(), Protected: protected,
@@ -71,17 +156,22 @@ func (a *Pools) RetentionPlan(ctx context.Context, w World, c backup.Covered) ba
 		logInfo(ctx, "resume token not read", "dataset", c.Dataset.Name, "error", err)
 		res.Refusal = backup.RefuseUnread
 	}
-	if res.Refusal == backup.RefuseNone && len(res.Destroy()) > 0 && a.policyShrunk(w, c) {
+	switch {
+	case res.Refusal != backup.RefuseNone:
+	case a.policyShrunk(w, c):
 		res.Refusal = backup.RefuseChanged
+	case unseen && len(res.Destroy()) > 0:
+		res.Refusal = backup.RefuseUnseen
 	}
 	return res
 }
 
 // protected collects what must stay for the sake of the copies: the bases and
-// uncopied points of every replica that this dataset is an end of.
-func (a *Pools) protected(ctx context.Context, w World, c backup.Covered) (map[backup.GUID]string, error) {
+// uncopied points of every replica that this dataset is an end of. unseen says
+// that it may be more: a replica's pool could not be listed.
+func (a *Pools) protected(ctx context.Context, w World, c backup.Covered) (keep map[backup.GUID]string, unseen bool, err error) {
 	name := c.Dataset.Name
-	keep := map[backup.GUID]string{}
+	keep = map[backup.GUID]string{}
 	if c.Replica != nil { // a replica may be the source of another
 		maps.Copy(keep, backup.TargetProtected(*c.Replica, w.Snapshots[name]))
 	}
@@ -90,108 +180,38 @@ func (a *Pools) protected(ctx context.Context, w World, c backup.Covered) (map[b
 			continue
 		}
 		target := r.TargetOf(name)
+		unseen = unseen || w.Failed[backup.PoolOf(target)] != nil
 		token, err := a.token(ctx, w.dataset(target))
 		if err != nil && !errors.Is(err, backup.ErrStaleToken) {
-			return nil, err
+			return nil, unseen, err
 		}
 		maps.Copy(keep, backup.SourceProtected(a.Policy.Prefix, r, w.Snapshots[name], w.Bookmarks[name], w.Snapshots[target], token))
 	}
-	return keep, nil
+	return keep, unseen, nil
 }
 
-func (a *Pools) pruneDataset(ctx context.Context, w World, c backup.Covered) (destroyed, kept int, items []Item, err error) {
-	name := c.Dataset.Name
-	unlock, free := a.Locks.TryLock(name)
+// destroy destroys what is left of the doomed, unless a step uses the dataset.
+func (a *Pools) destroy(ctx context.Context, p *pruning) {
+	if len(p.doomed) == 0 {
+		return
+	}
+	unlock, free := a.Locks.TryLock(p.Dataset.Name)
 	if !free {
-		return 0, 0, []Item{{Name: name, Outcome: backup.Skipped, Detail: "in use by another step"}}, nil
+		p.say(backup.Skipped, "in use by another step")
+		p.leave()
+		return
 	}
 	defer unlock()
-	plan := a.RetentionPlan(ctx, w, c)
-	doomed := plan.Destroy()
-	kept = len(plan.Decisions) - len(doomed)
-	if plan.Refusal != backup.RefuseNone {
-		outcome := backup.Warning
-		if plan.Refusal == backup.RefuseChanged || plan.Refusal == backup.RefuseMass {
-			outcome = backup.NeedsApproval
-		}
-		if plan.Refusal == backup.RefuseUnread {
-			outcome = backup.Skipped
-		}
-		return 0, kept, []Item{{Name: name, Outcome: outcome, Detail: string(plan.Refusal)}}, nil
-	}
-	if err := a.acknowledge(ctx, w, c); err != nil {
-		return 0, kept, nil, err
-	}
-	if len(doomed) == 0 {
-		return 0, kept, nil, nil
-	}
-	doomed, items, err = a.surprises(ctx, w, c, doomed)
-	if err != nil || len(doomed) == 0 {
-		return 0, kept, items, err
-	}
-	err = a.ZFS.DestroySnapshots(ctx, name, doomed)
+	err := a.ZFS.DestroySnapshots(ctx, p.Dataset.Name, p.doomed)
 	switch {
+	case err == nil:
+		p.destroyed = len(p.doomed)
 	case errors.Is(err, backup.ErrHeld), errors.Is(err, backup.ErrCloned), errors.Is(err, backup.ErrBusy), errors.Is(err, backup.ErrChanged):
 		// Held, cloned, mounted or replaced since we looked: next time.
-		return 0, kept + len(doomed), append(items, Item{Name: name, Outcome: backup.Skipped, Detail: err.Error()}), nil
-	case err != nil:
-		return 0, kept, items, err
+		p.say(backup.Skipped, err.Error())
+		p.leave()
+	default:
+		p.say(backup.Failed, err.Error())
+		p.leave()
 	}
-	return len(doomed), kept, items, nil
-}
-
-// surprises reads the slow columns of what is about to be destroyed, and leaves
-// out, with a word, whatever turns out not to be ours, held, cloned or mounted.
-// One such snapshot would make ZFS refuse the whole batch.
-func (a *Pools) surprises(ctx context.Context, w World, c backup.Covered, doomed []backup.Snapshot) (sure []backup.Snapshot, items []Item, err error) {
-	names := make([]string, len(doomed))
-	for i, s := range doomed {
-		names[i] = s.String()
-	}
-	facts, err := a.ZFS.Facts(ctx, names...)
-	if err != nil {
-		return nil, nil, err
-	}
-	leave := func(f backup.SnapshotFacts, why string) {
-		items = append(items, Item{Name: f.String(), Outcome: backup.Skipped, Detail: "not destroyed: " + why})
-	}
-	for _, f := range facts {
-		i := slices.IndexFunc(doomed, func(s backup.Snapshot) bool { return s.GUID == f.GUID })
-		class := f.Properties[backup.PropClass]
-		switch {
-		case i < 0:
-			leave(f, "the name now means another snapshot")
-		case !(class.Local() && class.Value == backup.ClassPeriodic) && !a.adoptable(w, c, f.Snapshot):
-			leave(f, "it has our name but not our mark")
-		case f.UserRefs > 0:
-			leave(f, "it is held (zfs holds "+f.String()+")")
-		case len(f.Clones) > 0:
-			leave(f, "it has clones: "+fmt.Sprint(f.Clones))
-		case f.Mounted:
-			leave(f, "it is mounted")
-		case c.Replica == nil && skewed(a.Policy.Prefix, f):
-			leave(f, "it was made more than 5 minutes off the time in its name; destroy it by hand if it is not needed")
-		default:
-			sure = append(sure, doomed[i])
-		}
-	}
-	return sure, items, nil
-}
-
-// skewed: the snapshot's name and its creation disagree, so the tiers may have
-// judged it wrongly. A replica's snapshots are created when they are received.
-func skewed(prefix string, f backup.SnapshotFacts) bool {
-	stamp, _ := backup.StampIn(prefix, f.Name)
-	at, err := stamp.Time()
-	return err != nil || f.Creation.Sub(at).Abs() > backup.StampTolerance
-}
-
-// adoptable: a received snapshot whose mark was lost to a crash between receive
-// and set is ours if its GUID is one of its source's.
-func (a *Pools) adoptable(w World, c backup.Covered, s backup.Snapshot) bool {
-	if c.Replica == nil {
-		return false
-	}
-	source := c.Replica.SourceOf(c.Dataset.Name)
-	return backup.Adoptable(s, w.Snapshots[source], w.Bookmarks[source])
 }

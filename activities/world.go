@@ -7,7 +7,8 @@ import (
 )
 
 // World is what the pools hold. What it has of a pool is complete: a pool that
-// could not be listed is in Failed, and nothing of it is in the rest.
+// could not be listed is in Failed, and nothing of it is in the rest, so that the
+// coverage has its rows as missing.
 type World struct {
 	cover     backup.Coverage
 	Snapshots map[string][]backup.Snapshot // by dataset, in createtxg order
@@ -15,9 +16,6 @@ type World struct {
 	// Failed is why a pool could not be listed, by its name. The other pools are
 	// as good as ever.
 	Failed map[string]error
-	// Unseen are the datasets on those pools that enabled rows and replicas'
-	// sources name: they are not missing, nobody knows.
-	Unseen []string
 	byName map[string]*backup.Dataset
 }
 
@@ -39,9 +37,8 @@ func (a *Pools) look(ctx context.Context) (World, error) {
 	if err != nil {
 		return World{}, err
 	}
-	cover, unseen := a.covered(all, failed)
-	w := newWorld(cover, all)
-	w.Failed, w.Unseen = failed, unseen
+	w := newWorld(backup.Cover(a.Policy, all.datasets), all)
+	w.Failed = failed
 	return w, nil
 }
 
