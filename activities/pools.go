@@ -19,6 +19,13 @@ type Reader interface {
 	// (the fast path). A root that is not there is left out. An incomplete
 	// listing is an error, never a short answer.
 	Points(ctx context.Context, roots ...string) ([]backup.Snapshot, []backup.Bookmark, error)
+	// Exactly sees just these datasets, not what lies below them, as Datasets and
+	// Points would, with two commands. One that is not there is left out.
+	Exactly(ctx context.Context, datasets ...string) ([]backup.Dataset, []backup.Snapshot, []backup.Bookmark, error)
+	// Locals lists, by dataset and property, what was set on the roots and on
+	// everything below them itself, or received with it: not what is inherited or
+	// a default. It takes one command. A root that is not there is left out.
+	Locals(ctx context.Context, roots ...string) (map[string]map[string]string, error)
 	// Facts reads the slow columns of exactly these snapshots (dataset@name)
 	// with one command. Snapshots that are gone are left out.
 	Facts(ctx context.Context, snapshots ...string) ([]backup.SnapshotFacts, error)
@@ -68,7 +75,8 @@ type Destroyer interface {
 // back and never forces.
 type Transferrer interface {
 	// Create makes an empty, unmounted, read-only filesystem that only holds
-	// replicas below it, and its missing parents. There already is success.
+	// replicas below it, and its missing parents, all with backup.PropContainer.
+	// There already is success, and changes nothing.
 	Create(ctx context.Context, dataset string) error
 	// Estimate is the size of the stream in bytes, as zfs send -nP tells it.
 	Estimate(ctx context.Context, t backup.Transfer) (int64, error)

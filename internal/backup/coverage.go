@@ -129,18 +129,25 @@ func (c Coverage) due(want func(Covered) bool) []string {
 }
 
 // Sources lists the datasets that r copies, parents first, since a receive needs
-// its parent: the whole subtree but for what an exclude names and what is itself
-// a replica. Those under no enabled row are in it, for the replica to report that
-// it has nothing of them to copy.
+// its parent: the whole subtree but for what an exclude names and r's own target.
+// What another replica receives is copied on. Those that have nothing to copy
+// (see Copied) are in it, for the replica to report.
 func (c Coverage) Sources(r Replica) []Covered {
 	var out []Covered
 	for _, d := range c.Datasets {
-		if Under(d.Dataset.Name, r.Source) && d.Replica == nil && !d.Excluded {
+		if Under(d.Dataset.Name, r.Source) && !Under(d.Dataset.Name, r.Target) && !d.Excluded {
 			out = append(out, d)
 		}
 	}
 	slices.SortFunc(out, func(a, b Covered) int { return parentsFirst(a.Dataset.Name, b.Dataset.Name) })
 	return out
+}
+
+// Copied says whether a replica copies the dataset itself, or only what is below:
+// it has a snapshot of ours, taken or received, or will get one.
+func (c Covered) Copied(prefix string, snaps []Snapshot) bool {
+	_, any := Newest(prefix, snaps)
+	return any || c.Snapshotted()
 }
 
 // parentsFirst orders names so that a dataset is followed by what lies below it:

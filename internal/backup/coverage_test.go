@@ -219,3 +219,46 @@ func TestSourcesParentsFirst(t *testing.T) {
 		t.Errorf("SourceOf: got %s", got)
 	}
 }
+
+// A replica may be the source of another: only what r itself writes is not its
+// source.
+func TestSourcesOfAChain(t *testing.T) {
+	p := smith()
+	onward := Replica{Name: "onward", Source: "hdd/backups-data", Target: "usb/copy"}
+	p.Replicas = append(p.Replicas, onward)
+	c := Cover(p, append(smithDatasets(), datasets("usb", "usb/copy")...))
+	want := []string{
+		"hdd/backups-data", "hdd/backups-data/data", "hdd/backups-data/notes",
+		"hdd/backups-data/personal", "hdd/backups-data/personal/gone", "hdd/backups-data/personal/photos",
+	}
+	if diff := cmp.Diff(want, names(c.Sources(onward))); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	whole := Replica{Name: "whole", Source: "hdd", Target: "hdd/backups-data"}
+	if diff := cmp.Diff([]string{"hdd", "hdd/backups-vm", "hdd/data", "hdd/data/films", "hdd/vm"}, names(c.Sources(whole))); diff != "" {
+		t.Errorf("with its own target (-want +got):\n%s", diff)
+	}
+}
+
+func TestCopied(t *testing.T) {
+	p := smith()
+	for name, tt := range map[string]struct {
+		dataset string
+		snaps   []Snapshot
+		want    bool
+	}{
+		"a row snapshots it":               {"nvme/data", nil, true},
+		"a replica has received something": {"hdd/backups-data/data", points("hdd/backups-data/data", 1), true},
+		"a replica has received nothing":   {"hdd/backups-data/data", nil, false},
+		"under no row":                     {"nvme/personal-old", nil, false},
+		"with snapshots of somebody's":     {"nvme/personal-old", []Snapshot{foreign("nvme/personal-old", 5, 5)}, false},
+		"with snapshots of an old row":     {"nvme/personal-old", points("nvme/personal-old", 1), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := Cover(p, datasets(tt.dataset)).Datasets[0]
+			if got := c.Copied(p.Prefix, tt.snaps); got != tt.want {
+				t.Errorf("got %v, want %v", got, tt.want)
+			}
+		})
+	}
+}

@@ -24,13 +24,6 @@ func BookmarkOf(prefix, replica, name string) bool {
 	return err == nil
 }
 
-// HoldTag is on a replica's last received snapshot, the base of the next send.
-func HoldTag(replica string) string { return "triplicate-base-" + replica }
-
-// StepTag is on a source snapshot while a step sends it, and no longer: a hold
-// left on a source makes `qm destroy` fail.
-func StepTag(replica string) string { return "triplicate-step-" + replica }
-
 // SendKind is what a send has to do.
 type SendKind string
 
@@ -79,6 +72,9 @@ func Newest(prefix string, snaps []Snapshot) (Snapshot, bool) {
 	}
 	return newest, found
 }
+
+// PropContainer is on datasets that we made, empty, to hold replicas below them.
+const PropContainer = "triplicate:container"
 
 // SourceMark is the value of PropSource for a source dataset.
 func SourceMark(source Dataset) string { return source.GUID.String() + " " + source.Name }
@@ -129,8 +125,12 @@ func PlanSend(in SendInput) (SendPlan, error) {
 // wayOut is the last sentence of a divergence: the old copy moves out of every
 // row's way (below a row it would be pruned like any dataset), with its history.
 func wayOut(target Dataset) string {
-	aside := PoolOf(target.Name) + "/diverged/" + path.Base(target.Name) + "-" + target.GUID.String()
-	return fmt.Sprintf("Keep the old copy under another name (zfs rename -p %s %s) and run again for a new full copy", target.Name, aside)
+	return fmt.Sprintf("Keep the old copy under another name (zfs rename -p %s %s) and run again for a new full copy",
+		target.Name, aside(target))
+}
+
+func aside(target Dataset) string {
+	return PoolOf(target.Name) + "/diverged/" + path.Base(target.Name) + "-" + target.GUID.String()
 }
 
 // samePair refuses a target that belongs to another source, or was begun in
@@ -236,6 +236,13 @@ func planResume(in SendInput, p SendPlan) (SendPlan, bool) {
 // planIncrement finds the base: the target's newest snapshot, by GUID, among the
 // source's snapshots, else among its bookmarks.
 func planIncrement(in SendInput, p SendPlan) (SendPlan, error) {
+	if len(in.Received) == 0 && in.Target.Properties[PropContainer].Local() {
+		// A receive cannot go onto an existing dataset without force, not even onto
+		// our own empty one.
+		return p, fmt.Errorf("%s is an empty dataset of ours, made when %s was not copied but something below it was. "+
+			"Move it and the copies below it out of the way (zfs rename -p %s %s), and run again for new full copies: %w",
+			in.Target.Name, in.Source.Name, in.Target.Name, aside(*in.Target), ErrDiverged)
+	}
 	if len(in.Received) == 0 {
 		return p, fmt.Errorf("%s exists and has no snapshot: it was not made by a replication. %s: %w",
 			in.Target.Name, wayOut(*in.Target), ErrDiverged)

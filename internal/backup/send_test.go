@@ -152,6 +152,8 @@ func TestPlanSendRefuses(t *testing.T) {
 			in.Source.Encrypted, in.Target.Properties = true, nil
 		}, ErrDiverged, "is not encrypted"},
 		"a dataset of somebody's": {func(in *SendInput) { in.Received, in.Target.Properties = nil, nil }, ErrDiverged, "not made by a replication"},
+		"our own empty dataset in its place": {func(in *SendInput) { in.Received, in.Target.Properties = nil, local(PropContainer, "on") },
+			ErrDiverged, "is an empty dataset of ours, made when nvme/a was not copied but something below it was. Move it and the copies below it"},
 		"a partial receive of somebody's": {func(in *SendInput) { in.Received, in.Target.Properties, in.TokenStale = nil, nil, true },
 			ErrPartial, "zfs receive -A hdd/a"},
 		"a partial receive under an inherited mark": {func(in *SendInput) {

@@ -27,15 +27,15 @@ func (h *Host) Pools(ctx context.Context) ([]backup.Pool, error) {
 	return pools, nil
 }
 
-// Create makes an empty filesystem that holds replicas, with its parents; see
-// activities.Transferrer. canmount=off: nobody can write into it by accident.
+// Create makes an empty filesystem that holds replicas, with its parents, and marks
+// it as such; see activities.Transferrer. canmount=off: nobody can write into it
+// by accident.
 func (h *Host) Create(ctx context.Context, dataset string) error {
 	if err := checkName(dataset); err != nil {
 		return err
 	}
-	found, err := h.Datasets(ctx, dataset)
-	if err != nil || len(found) > 0 {
-		return err
+	if _, err := h.guid(ctx, dataset); !errors.Is(err, backup.ErrNotFound) {
+		return err // also nil: it is there
 	}
 	parent := path.Dir(dataset)
 	if parent == "." {
@@ -44,8 +44,10 @@ func (h *Host) Create(ctx context.Context, dataset string) error {
 	if err := h.Create(ctx, parent); err != nil {
 		return err
 	}
-	_, err = abandonable(ctx, func() (*gozfs.Dataset, error) {
-		return gozfs.CreateFilesystem(dataset, map[string]string{"canmount": "off", "readonly": "on"})
+	_, err := abandonable(ctx, func() (*gozfs.Dataset, error) {
+		return gozfs.CreateFilesystem(dataset, map[string]string{
+			"canmount": "off", "readonly": "on", backup.PropContainer: "on",
+		})
 	})
 	if err != nil && !errors.Is(err, backup.ErrExists) {
 		return fmt.Errorf("create %s: %w", dataset, err)

@@ -204,6 +204,7 @@ func (h *Host) create(name string) error {
 	}
 	d.Mounted, d.ReadOnly = false, true
 	d.native["canmount"], d.native["readonly"] = "off", "on"
+	d.Properties[backup.PropContainer] = backup.Property{Value: "on", Source: "local"}
 	return nil
 }
 
