@@ -7,7 +7,7 @@ import (
 )
 
 // texts maps what OpenZFS 2.1-2.3 says (LC_ALL=C) to what it means; the first
-// match wins. All were seen on OpenZFS 2.3.9 (lib/libzfs/libzfs_util.c and
+// match wins. All were seen on OpenZFS 2.3.9, or from mount(8) and umount(8) on it (lib/libzfs/libzfs_util.c and
 // libzfs_sendrecv.c hold them).
 var texts = []struct {
 	text string
@@ -37,6 +37,7 @@ var texts = []struct {
 	{"bookmark exists", backup.ErrExists},
 	{"already exists", backup.ErrExists},
 	{"is busy", backup.ErrBusy},
+	{"resource busy", backup.ErrBusy},
 	{"dataset does not exist", backup.ErrNotFound},
 	{"does not exist", backup.ErrNotFound},
 	{"no such pool", backup.ErrNotFound},

@@ -32,6 +32,9 @@ func TestClassify(t *testing.T) {
 		"bad token":           {"cannot resume send: resume token is corrupt (invalid format)\n", backup.ErrStaleToken},
 		"token's source gone": {"cannot resume send: 'nvme/t@1' used in the initial send no longer exists\n", backup.ErrStaleToken},
 		"busy":                {"cannot unmount '/nvme/t/d': pool or dataset is busy\n", backup.ErrBusy},
+		"mount, no key":       {"zfs_mount_at() failed: encryption key not loadedmount: mounting nvme/e@1 on /run/m failed: Permission denied\n", backup.ErrKeyUnavailable},
+		"unmount, busybox":    {"umount: can't unmount /run/m: Device or resource busy\n", backup.ErrBusy},
+		"unmount, util-linux": {"umount: /run/m: target is busy.\n", backup.ErrBusy},
 		"something new":       {"cannot foo: bar\n", nil},
 	} {
 		t.Run(name, func(t *testing.T) {

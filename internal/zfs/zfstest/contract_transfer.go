@@ -1,6 +1,8 @@
 package zfstest
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
 	"triplicate/internal/backup"
@@ -27,6 +29,7 @@ func testTransfer(t *testing.T, s Scene) {
 	}
 	facts, err := z.Facts(t.Context(), a+"@1", b+"@1")
 	check(t, err, nil)
+	slices.SortFunc(facts, func(x, y backup.SnapshotFacts) int { return strings.Compare(y.Dataset, x.Dataset) })
 	if len(facts) != 2 || facts[1].Properties[backup.PropClass].Local() {
 		t.Fatalf("facts = %+v: a plain send carries no snapshot properties", facts)
 	}

@@ -106,7 +106,8 @@ func (h *Host) Facts(_ context.Context, names ...string) ([]backup.SnapshotFacts
 		return nil, err
 	}
 	var out []backup.SnapshotFacts
-	for _, n := range names {
+	names = slices.Sorted(slices.Values(names)) // as the real listing is
+	for _, n := range slices.Compact(names) {
 		s := h.snap(n)
 		if s == nil {
 			continue
