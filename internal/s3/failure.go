@@ -73,7 +73,7 @@ func failed(err error) *failure {
 	}
 	var api smithy.APIError
 	var resp *smithyhttp.ResponseError
-	if errors.As(err, &resp) && resp.Response != nil {
+	if errors.As(err, &resp) && resp.Response != nil && resp.HTTPStatusCode() != 0 { // without an answer the SDK makes one up
 		f := &failure{status: resp.HTTPStatusCode()}
 		f.headers(resp.Response.Header)
 		if errors.As(err, &api) {

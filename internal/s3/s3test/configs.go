@@ -9,7 +9,10 @@ import (
 	"strings"
 )
 
-const sizeHeader = "X-Amz-Transition-Default-Minimum-Object-Size"
+const (
+	sizeHeader      = "X-Amz-Transition-Default-Minimum-Object-Size"
+	defaultSmallest = "all_storage_classes_128K" // Amazon's, if nothing is said
+)
 
 var bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
 
@@ -37,15 +40,20 @@ func (s *Server) EnableVersioning(name string) error {
 }
 
 // Configure sets a bucket's configuration, by the query's word for it (versioning,
-// publicAccessBlock, encryption, lifecycle, ownershipControls, policy).
-func (s *Server) Configure(name, what, document string) error {
+// publicAccessBlock, encryption, lifecycle, ownershipControls, policy). smallest is
+// lifecycle's TransitionDefaultMinimumObjectSize; Amazon's default unless given.
+func (s *Server) Configure(name, what, document string, smallest ...string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	b := s.buckets[name]
 	if b == nil {
 		return &Error{Status: http.StatusNotFound, Code: "NoSuchBucket", Message: "The specified bucket does not exist"}
 	}
-	return s.configure(b, what, config{Body: []byte(document)})
+	conf := config{Body: []byte(document)}
+	if what == "lifecycle" {
+		conf.Header = append(smallest, defaultSmallest)[0]
+	}
+	return s.configure(b, what, conf)
 }
 
 func (s *Server) configure(b *bucket, what string, conf config) error {
@@ -146,8 +154,7 @@ func (s *Server) putConfig(c *call, what string) error {
 	}
 	conf := config{Body: body}
 	if what == "lifecycle" {
-		// What Amazon takes if nothing is said moves nothing below 128 KiB.
-		conf.Header = "all_storage_classes_128K"
+		conf.Header = defaultSmallest
 		if h := c.r.Header.Get(sizeHeader); h != "" {
 			conf.Header = h
 		}
