@@ -1,6 +1,7 @@
 package offsite
 
 import (
+	"compress/flate"
 	"compress/gzip"
 	"context"
 	"errors"
@@ -40,7 +41,7 @@ func (v *Vault) open(ctx context.Context, p backup.OffsitePoint) (*decoder, io.C
 	if err != nil {
 		return nil, nil, fmt.Errorf("get %s: %w", p.Key, err)
 	}
-	d, err := unzip(body, p.Key)
+	d, err := unzip(arriving{body}, p.Key)
 	if err == nil {
 		err = d.header.Check(p)
 	}
@@ -51,8 +52,23 @@ func (v *Vault) open(ctx context.Context, p backup.OffsitePoint) (*decoder, io.C
 	return d, body, nil
 }
 
+// arriving tells a connection that broke, which another try may cure, from an object
+// that is too short.
+type arriving struct{ io.Reader }
+
+func (a arriving) Read(p []byte) (int, error) {
+	n, err := a.Reader.Read(p)
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = fmt.Errorf("%w: the connection ended early", backup.ErrUnreachable)
+	}
+	return n, err
+}
+
 func unzip(r io.Reader, name string) (*decoder, error) {
 	z, err := gzip.NewReader(r)
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
 	if err != nil {
 		return nil, unzipError(err, name)
 	}
@@ -71,7 +87,8 @@ func (g gzipErrors) Read(p []byte) (int, error) {
 }
 
 func unzipError(err error, name string) error {
-	if errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum) {
+	if errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.As(err, new(flate.CorruptInputError)) {
 		return fmt.Errorf("%s: %w: %w", name, backup.ErrManifest, err)
 	}
 	return err
@@ -87,11 +104,11 @@ func (v *Vault) refresh(ctx context.Context, dir string, points []backup.Offsite
 	if have != nil && have.Check(newest) == nil {
 		return have, nil
 	}
-	links, err := v.fetchChain(ctx, dir, points, have)
+	names, err := v.fetchChain(ctx, dir, points, have)
 	if err != nil {
 		return nil, err
 	}
-	if err := v.install(dir, links); err != nil {
+	if err := v.install(dir, names); err != nil {
 		return nil, forget(dir, err)
 	}
 	return cached(dir)
@@ -120,11 +137,11 @@ func cached(dir string) (*backup.ManifestHeader, error) {
 // fetchChain brings the manifests that the catalog lacks into the folder, oldest
 // first: back to the cached one or to a whole one.
 func (v *Vault) fetchChain(ctx context.Context, dir string, points []backup.OffsitePoint, have *backup.ManifestHeader) ([]string, error) {
-	var links []string
+	var names []string
 	for i := len(points) - 1; ; i-- {
 		p := points[i]
 		if have != nil && have.Check(p) == nil {
-			return links, nil
+			return names, nil
 		}
 		name := filepath.Join(dir, fmt.Sprintf(chainFile, p.Seq))
 		h, err := v.download(ctx, p, name)
@@ -134,14 +151,22 @@ func (v *Vault) fetchChain(ctx context.Context, dir string, points []backup.Offs
 		if h.Host != v.Host {
 			return nil, fmt.Errorf("%s: written by host %q, this is %q: %w", p.Key, h.Host, v.Host, backup.ErrTwoWriters)
 		}
-		links = append([]string{name}, links...)
-		if h.Base == "" {
-			return links, remove(filepath.Join(dir, catalogFile))
+		if err := links(points[:i+1], h); err != nil {
+			return nil, err
 		}
-		if i == 0 || points[i-1].Key != h.Base {
-			return nil, fmt.Errorf("%s: builds on %s, which is not there: %w", p.Key, h.Base, backup.ErrManifest)
+		names = append([]string{name}, names...)
+		if h.Base == "" {
+			return names, remove(filepath.Join(dir, catalogFile))
 		}
 	}
+}
+
+// links says whether the last of the points builds on the one before, or on none.
+func links(points []backup.OffsitePoint, h backup.ManifestHeader) error {
+	if h.Base == "" || (len(points) > 1 && points[len(points)-2].Key == h.Base) {
+		return nil
+	}
+	return fmt.Errorf("%s: builds on %s, which is not there: %w", points[len(points)-1].Key, h.Base, backup.ErrManifest)
 }
 
 // download copies a manifest to a file, checking all of it on the way.
@@ -176,10 +201,10 @@ func copyRows(w io.Writer, h backup.ManifestHeader, from rows) error {
 
 // install lays manifests, oldest first, over the catalog (over nothing if there is
 // none), and removes them. The catalog gets the header of the newest.
-func (v *Vault) install(dir string, links []string) error {
+func (v *Vault) install(dir string, names []string) error {
 	var state rows = nothing{}
 	var header backup.ManifestHeader
-	layers := append([]string{filepath.Join(dir, catalogFile)}, links...)
+	layers := append([]string{filepath.Join(dir, catalogFile)}, names...)
 	for i, name := range layers {
 		f, err := os.Open(name)
 		if i == 0 && errors.Is(err, os.ErrNotExist) {
@@ -204,7 +229,7 @@ func (v *Vault) install(dir string, links []string) error {
 	if err != nil {
 		return err
 	}
-	return remove(links...)
+	return remove(names...)
 }
 
 func layer(f *os.File, gz bool) (*decoder, error) {

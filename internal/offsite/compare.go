@@ -1,6 +1,7 @@
 package offsite
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -21,7 +22,7 @@ const (
 type task struct {
 	Do    string       `json:"do"`
 	Entry backup.Entry `json:"entry"`
-	// Was is the version that the last manifest has for the key.
+	// Was is the version that the last manifest has for the key; empty: it knows none.
 	Was string `json:"was,omitempty"`
 }
 
@@ -40,7 +41,7 @@ type comparison struct {
 	emit    func(task) error
 }
 
-func (c *comparison) run(walk *walker, catalog rows) error {
+func (c *comparison) run(walk interface{ next() (found, error) }, catalog rows) error {
 	state := ahead{rows: catalog}
 	for {
 		f, err := walk.next()
@@ -158,7 +159,7 @@ func (c *comparison) upload(e backup.Entry, old *backup.Entry) error {
 	t := task{Do: put, Entry: e}
 	t.Entry.Since = c.stamp
 	if old != nil {
-		t.Was = old.Version
+		t.Was = cmp.Or(old.Version, unversioned)
 		if old.Gone == "" {
 			ch.Replace++
 			ch.GoneBytes += sizeOf(*old)

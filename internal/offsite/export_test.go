@@ -2,6 +2,7 @@ package offsite
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"os"
@@ -51,4 +52,13 @@ func (v *Vault) State(ctx context.Context, dir, dataset string, at backup.Stamp)
 			rows[r.Path] = r.Entry
 		}
 	}
+}
+
+// Trailer is the right end of a manifest with so many rows.
+func Trailer(rows int, before []byte) string {
+	line, err := json.Marshal(trailer{End: true, Rows: rows, CRC64: crcOf(before)})
+	if err != nil {
+		panic(err)
+	}
+	return string(line) + "\n"
 }

@@ -84,7 +84,7 @@ func (v *Vault) putManifestParts(ctx context.Context, spec backup.PutSpec, f *os
 	}
 	p := &parted{
 		bucket: v.Bucket, memory: newMemory(v.memory), spec: spec,
-		upload: record{Upload: id, Part: v.partSize(spec.Size)},
+		upload: record{Upload: id, Part: v.partSize(spec.Size)}, once: true,
 	}
 	if _, _, err = p.put(ctx, f); err != nil {
 		return errors.Join(err, v.Bucket.AbortUpload(ctx, spec.Key, id))

@@ -25,7 +25,7 @@ func (u *upload) large(ctx context.Context, n int, t task) (o stored, err error)
 		return o, readError(err)
 	}
 	defer f.Close()
-	spec := u.spec(t.Entry)
+	spec := u.spec(t, u.strays[n])
 	begun, arrived, err := u.begin(ctx, n, spec)
 	if err != nil {
 		return o, err
@@ -103,6 +103,7 @@ type parted struct {
 	spec    backup.PutSpec
 	upload  record
 	arrived map[int]backup.Part // by number: put by an earlier call
+	once    bool                // what is there already stays
 }
 
 // put reads the content once, in order, for its checksum, and puts the parts as the
@@ -149,5 +150,9 @@ func (p *parted) put(parent context.Context, content io.Reader) (backup.Object, 
 	}
 	whole := sum64(crc)
 	o, err := p.bucket.CompleteUpload(ctx, p.spec, p.upload.Upload, parts, whole)
+	if errors.Is(err, backup.ErrExists) && !p.once {
+		p.spec.IfAbsent = false
+		o, err = p.bucket.CompleteUpload(ctx, p.spec, p.upload.Upload, parts, whole)
+	}
 	return o, whole, err
 }

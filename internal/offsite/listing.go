@@ -1,6 +1,7 @@
 package offsite
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -92,8 +93,9 @@ func (l *listing) at(e backup.Entry) (*backup.Object, error) {
 	return nil, nil
 }
 
-// sameVersion says whether two version IDs are one: a bucket without versions
-// answers nothing to a PUT, and "null" to a listing.
-func sameVersion(a, b string) bool {
-	return a == b || (a == "" && b == "null") || (a == "null" && b == "")
-}
+// unversioned is the version of every object of a bucket that keeps none, as a
+// listing tells it; the answer to a PUT tells nothing.
+const unversioned = "null"
+
+// sameVersion says whether two version IDs are one.
+func sameVersion(a, b string) bool { return cmp.Or(a, unversioned) == cmp.Or(b, unversioned) }

@@ -48,6 +48,9 @@ func (v *Vault) find(ctx context.Context, dataset, path string, at backup.Stamp)
 		if i == len(points)-1 {
 			h = header
 		}
+		if err := links(points[:i+1], header); err != nil {
+			return e, h, err
+		}
 		for _, r := range rows {
 			if r.Gone == "" && !seen[r.Type] {
 				return r, h, nil
@@ -56,9 +59,6 @@ func (v *Vault) find(ctx context.Context, dataset, path string, at backup.Stamp)
 		}
 		if header.Base == "" {
 			return e, h, backup.ErrNotFound
-		}
-		if i == 0 || points[i-1].Key != header.Base {
-			return e, h, fmt.Errorf("%s: builds on %s, which is not there: %w", points[i].Key, header.Base, backup.ErrManifest)
 		}
 	}
 }

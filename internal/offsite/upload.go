@@ -178,9 +178,12 @@ func (u *upload) store(ctx context.Context, n int, t task) (stored, error) {
 	return u.small(ctx, n, t)
 }
 
-func (u *upload) spec(e backup.Entry) backup.PutSpec {
+// spec says what a task's object is to be. Where nothing is known to be, the request
+// says so: if its answer is lost, sending it again makes no second version.
+func (u *upload) spec(t task, stray *backup.Object) backup.PutSpec {
 	return backup.PutSpec{
-		Key: u.key(u.job.Dataset.Name, e), Size: e.Size, Class: u.Class, Metadata: backup.Metadata(e),
+		Key: u.key(u.job.Dataset.Name, t.Entry), Size: t.Entry.Size, Class: u.Class,
+		Metadata: backup.Metadata(t.Entry), IfAbsent: t.Was == "" && stray == nil,
 	}
 }
 
@@ -201,8 +204,33 @@ func (u *upload) small(ctx context.Context, n int, t task) (o stored, err error)
 		o.Object, o.adopted = *stray, true
 		return o, nil
 	}
-	o.Object, err = u.Bucket.Put(ctx, u.spec(t.Entry), body)
+	o.Object, err = u.Bucket.Put(ctx, u.spec(t, u.strays[n]), body)
+	if errors.Is(err, backup.ErrExists) {
+		return u.settle(ctx, t, o.crc, body)
+	}
 	return o, err
+}
+
+// settle deals with an object where there should be none: ours, if it has the
+// content; else it is hidden by a newer version.
+func (u *upload) settle(ctx context.Context, t task, crc string, body []byte) (stored, error) {
+	spec := u.spec(t, nil)
+	var there *backup.Object
+	err := u.Bucket.Versions(ctx, spec.Key, func(o backup.Object) error {
+		if o.Key == spec.Key && o.Latest {
+			there = &o
+		}
+		return nil
+	})
+	if err != nil {
+		return stored{}, err
+	}
+	if there != nil && there.ETag == md5Of(body) {
+		return stored{*there, crc, true}, nil
+	}
+	spec.IfAbsent = false
+	o, err := u.Bucket.Put(ctx, spec, body)
+	return stored{Object: o, crc: crc}, err
 }
 
 func (u *upload) read(e backup.Entry, body []byte) error {
