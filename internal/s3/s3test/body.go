@@ -140,8 +140,11 @@ func (c *chunked) Read(b []byte) (int, error) {
 		return 0, io.EOF
 	}
 	if c.left == 0 {
-		if err := c.next(); err != nil || c.ended {
-			return 0, errors.Join(err, io.EOF)
+		if err := c.next(); err != nil {
+			return 0, err
+		}
+		if c.ended {
+			return 0, io.EOF
 		}
 	}
 	n, err := c.r.Read(b[:min(int64(len(b)), c.left)])

@@ -152,6 +152,9 @@ func (s *Server) putConfig(c *call, what string) error {
 			return malformed()
 		}
 	}
+	if what == "versioning" && strings.Contains(string(body), "Suspended") {
+		return &Error{Status: http.StatusNotImplemented, Code: "NotImplemented", Message: "Versioning is not suspended here."}
+	}
 	conf := config{Body: body}
 	if what == "lifecycle" {
 		conf.Header = defaultSmallest

@@ -4,6 +4,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"net/http"
+	"slices"
 )
 
 // deleted is what became of one key of a DeleteObjects.
@@ -61,7 +62,8 @@ func (s *Server) deleteObject(c *call) error {
 }
 
 func (s *Server) deleteObjects(c *call) error {
-	if c.r.Header.Get("Content-Md5") == "" && c.r.Header.Get("X-Amz-Sdk-Checksum-Algorithm") == "" {
+	checked := c.r.Header.Get("Content-Md5") != "" || slices.ContainsFunc(algorithms, func(a algorithm) bool { return c.r.Header.Get(a.header) != "" })
+	if !checked {
 		return &Error{Status: http.StatusBadRequest, Code: "InvalidRequest", Message: "Missing required header for this request: Content-MD5"}
 	}
 	body, err := c.document()
