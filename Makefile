@@ -4,7 +4,7 @@ export CGO_ENABLED ?= 0
 VERSION := $(shell git describe --always --dirty 2>/dev/null || echo dev)
 FLAGS   := -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
 
-.PHONY: build night test unit lab-test lint check fmt replay-record down
+.PHONY: build night test unit lab-test interop lint check fmt replay-record down
 
 build: ## bin/triplicated, the daemon, and bin/triplicate, the command
 	go build $(FLAGS) -o bin/triplicated ./worker
@@ -22,6 +22,10 @@ unit: ## what needs no VM
 
 lab-test: ## what needs the VM
 	.ci/test lab
+
+interop: build ## temporal and tctl on the daemon's schedules; builds both the first time, several minutes
+	interop/clis
+	go test -tags interop -count=1 -timeout 20m ./interop
 
 lint: ## golangci-lint with the import rules, and workflowcheck
 	.ci/lint
