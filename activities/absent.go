@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -28,11 +29,7 @@ const maxNotes = 50
 // again is an error when looking once more is better than going on with what was
 // seen: no pool is imported yet, or one could not be listed for a reason that may
 // have passed. A hung pool is none: each try takes minutes.
-func (a *Pools) again(ctx context.Context, all listing, failed map[string]error) error {
-	if !activity.IsActivity(ctx) {
-		return nil
-	}
-	tries := int(activity.GetInfo(ctx).Attempt)
+func (a *Pools) again(try int, all listing, failed map[string]error) error {
 	pools := a.roots()
 	var hiccup error
 	absent := false
@@ -44,12 +41,21 @@ func (a *Pools) again(ctx context.Context, all listing, failed map[string]error)
 		absent = absent || err == nil && !seen(all.datasets, pool)
 	}
 	switch {
-	case absent && len(all.datasets) == 0 && tries <= bootTries:
+	case absent && len(all.datasets) == 0 && try <= bootTries:
 		return fmt.Errorf("no pool of the config is imported (%s); the machine may be starting", strings.Join(pools, ", "))
-	case tries <= hiccups:
+	case try <= hiccups:
 		return hiccup
 	}
 	return nil
+}
+
+// tryOf counts the tries of an activity from 1. Outside of a worker nobody tries
+// again, so any is the last.
+func tryOf(ctx context.Context) int {
+	if !activity.IsActivity(ctx) {
+		return math.MaxInt
+	}
+	return int(activity.GetInfo(ctx).Attempt)
 }
 
 // missing puts into the plan what of the config is not there: what the run needs as

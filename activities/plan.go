@@ -21,7 +21,7 @@ func (a *Pools) ReadPlan(ctx context.Context, p ReadPlanParams) (Plan, error) {
 	defer beat(ctx, func() any { return nil })()
 	all, failed, err := a.listPools(ctx, false)
 	if err == nil {
-		err = a.again(ctx, all, failed)
+		err = a.again(tryOf(ctx), all, failed)
 	}
 	if err != nil {
 		return Plan{}, failure(fmt.Errorf("read the plan: %w", err))
