@@ -204,12 +204,13 @@ func GuardOffsite(in GuardInput) (reason string) {
 		return fmt.Sprintf("%d objects would cost about %s, above the cap of %s a run", c.Upload, USD(c.UploadUSD()), USD(in.CapUSD))
 	}
 	had := in.Before.Counts
+	files := had.Files + had.Symlinks
 	changed, changedBytes := c.Replace+c.Gone, c.GoneBytes
 	switch {
-	case had.Files > 0 && c.Gone > 0 && had.Files+had.Symlinks == c.Gone && c.Upload == 0:
-		return fmt.Sprintf("the dataset is empty, the copy has %d files", had.Files)
-	case changed >= massMinFiles && changed*100 > had.Files*OffsiteMassPercent:
-		return fmt.Sprintf("%d of %d files changed or are gone (more than %d %%)", changed, had.Files, OffsiteMassPercent)
+	case c.Gone > 0 && c.Gone == files && c.Upload == 0:
+		return fmt.Sprintf("the dataset is empty, the copy has %d files", files)
+	case changed >= massMinFiles && changed*100 > files*OffsiteMassPercent:
+		return fmt.Sprintf("%d of %d files changed or are gone (more than %d %%)", changed, files, OffsiteMassPercent)
 	case changedBytes >= massMinBytes && changedBytes*100 > had.Bytes*OffsiteMassPercent:
 		return fmt.Sprintf("%s of %s are gone or changed (more than %d %%)", Bytes(changedBytes), Bytes(had.Bytes), OffsiteMassPercent)
 	}
@@ -313,7 +314,7 @@ var ErrTwoWriters = errors.New("two writers share this copy")
 
 // OffsiteResult is what a commit did.
 type OffsiteResult struct {
-	Manifest string // key of the manifest that is now the last; unchanged if nothing was to do
+	Manifest string // key of the manifest that is now the last: the snapshot's, even if nothing differs in it
 	Header   ManifestHeader
 	Objects  int   // put by this call
 	Bytes    int64 // of content put by this call

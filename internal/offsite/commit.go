@@ -36,21 +36,21 @@ func (v *Vault) commit(ctx context.Context, job backup.OffsiteJob, s backup.Surv
 	if err != nil {
 		return res, err
 	}
-	if last != nil && last.Point == job.Snapshot.GUID && last.Stamp == job.Stamp && follows(s, last) {
-		// Done already; the answer was lost.
-		res.Manifest, res.Header = lastKey, *last
-		return res, nil
-	}
 	n, err := readNote(dir)
 	if err != nil {
 		return res, err
 	}
-	if !n.of(job, lastKey) || n.Survey.Work != s.Work {
-		return res, backup.ErrStale
-	}
-	if unchanged(n, last) {
+	current := n.of(job, lastKey) && n.Survey.Work == s.Work
+	if isPoint(last, job) && (follows(s, last) || s.Change.Empty() && s.FailedCount == last.Failed) {
+		// Done already: the answer was lost, or the snapshot is still the newest.
 		res.Manifest, res.Header = lastKey, *last
-		return res, tidy(dir)
+		if current {
+			err = tidy(dir)
+		}
+		return res, err
+	}
+	if !current {
+		return res, backup.ErrStale
 	}
 	err = v.upload(ctx, dir, job, n, last, lastKey, &res, progress)
 	if err == nil {
@@ -59,17 +59,17 @@ func (v *Vault) commit(ctx context.Context, job backup.OffsiteJob, s backup.Surv
 	return res, forget(dir, err)
 }
 
+// isPoint says whether the last manifest is of the job's snapshot.
+func isPoint(last *backup.ManifestHeader, job backup.OffsiteJob) bool {
+	return last != nil && last.GUID == job.Dataset.GUID && last.Point == job.Snapshot.GUID && last.Stamp == job.Stamp
+}
+
 // follows says whether last is the manifest that comes after what s was compared with.
 func follows(s backup.Survey, last *backup.ManifestHeader) bool {
 	if s.Before == nil {
 		return last.Seq == 1
 	}
 	return last.Seq == s.Before.Seq+1
-}
-
-// unchanged says that the last manifest is still the truth.
-func unchanged(n *note, last *backup.ManifestHeader) bool {
-	return last != nil && n.Survey.Change.Empty() && last.GUID == n.GUID && last.Failed == n.Survey.FailedCount
 }
 
 // upload puts the objects and leaves the next manifest, complete, in the folder. One
