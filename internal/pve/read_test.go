@@ -139,7 +139,7 @@ func TestAnswersThatMakeNoSense(t *testing.T) {
 		"a node that is a path":     {"/cluster/resources", `{"data":[{"vmid":101,"type":"qemu","node":"../../access"}]}`},
 		"the same guest twice":      {"/cluster/resources", `{"data":[{"vmid":101,"type":"qemu","node":"smith"},{"vmid":"101","type":"qemu","node":"jones"}]}`},
 		"a flag that is neither":    {"/cluster/resources", `{"data":[{"vmid":101,"type":"qemu","node":"smith","template":7}]}`},
-		"more than anybody needs":   {"/cluster/resources", `{"data":"` + strings.Repeat("x", 17<<20) + `"}`},
+		"more than anybody needs":   {"/cluster/resources", `{"data":[` + strings.Repeat(" ", 17<<20) + `]}`},
 		"a redirect is no answer":   {"/nodes", ""},
 		"so deep that it is a trap": {"/nodes", `{"data":` + strings.Repeat("[", 1<<20)},
 	} {

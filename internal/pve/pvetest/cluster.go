@@ -53,7 +53,7 @@ type Config struct {
 	Begin func(group string, at time.Time) error
 	Save  func(backup.GuestBackup) error
 	Abort func(group string, at time.Time)
-	Owner string // of the backups; empty: backup@pbs!pve
+	Owner string // of the backups; empty: pve@pbs!backup
 }
 
 // Guest is a VM or container. What is zero gets a default.
@@ -164,7 +164,7 @@ func New(cfg Config) (*Cluster, error) {
 		cfg.Zone = time.UTC
 	}
 	if cfg.Owner == "" {
-		cfg.Owner = "backup@pbs!pve"
+		cfg.Owner = "pve@pbs!backup"
 	}
 	c := &Cluster{
 		cfg: cfg, anchor: cfg.Now(), guests: map[int]*guest{}, storages: slices.Clone(cfg.Storages), tokens: map[string]Token{},

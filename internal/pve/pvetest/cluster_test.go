@@ -88,6 +88,12 @@ func TestAbortIsToldOfTasksThatDie(t *testing.T) {
 	l.ask(t, "DELETE", "/nodes/smith/tasks/"+url.PathEscape(id), "")
 	l.Advance(2 * time.Second)
 	l.start(t, "smith", "vmid=105&storage=pbs-smith")
+	waits := l.start(t, "smith", "vmid=101&storage=pbs-smith")
+	l.ask(t, "DELETE", "/nodes/smith/tasks/"+url.PathEscape(waits), "")
+	l.Advance(2 * time.Second)
+	if got := l.status(t, waits); got != "stopped unexpected status" { // it exits without a last line
+		t.Errorf("stopped while it waited for the lock: %s", got)
+	}
 	l.Reboot("smith")
 	if aborted != 2 || l.status(t, id) != "stopped interrupted by signal" {
 		t.Errorf("%d aborted, the first %s", aborted, l.status(t, id))

@@ -101,7 +101,7 @@ func (c *Cluster) serve(name string, r *http.Request, body []byte, f *fault) (co
 		q.values = form
 	}
 	delete(q.values, "_dc")
-	entry := Request{At: c.now(), Node: name, Method: r.Method, Path: strings.TrimPrefix(r.URL.Path, "/api2/json"), Form: q.values}
+	entry := Request{At: c.now(), Node: name, Method: r.Method, Path: strings.TrimPrefix(r.URL.Path, "/api2/json"), Form: q.values, From: r.RemoteAddr}
 	defer func() {
 		entry.Code = code
 		c.journal = append(c.journal, entry)

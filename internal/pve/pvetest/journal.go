@@ -18,6 +18,7 @@ type Request struct {
 	Form   map[string][]string
 	Token  string // ID; empty: not let in
 	Code   int    // of the answer; -1: none
+	From   string // the client's end of the connection
 }
 
 // String is the request on one line.
