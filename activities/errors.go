@@ -21,6 +21,8 @@ const (
 	TypeSuspended      = "Suspended"
 	TypePermission     = "Permission"
 	TypePartial        = "Partial"     // a partial receive that is not ours to abort
+	TypeNoParent       = "NoParent"    // the dataset above is not on the replica yet
+	TypeReadError      = "ReadError"   // the source's pool cannot read what is to be sent
 	TypeCredentials    = "Credentials" // token or key wrong, expired or revoked
 	TypeForbidden      = "Forbidden"   // token or key right, but without the privilege
 	TypeFingerprint    = "Fingerprint" // another certificate than the pinned one
@@ -33,6 +35,7 @@ const (
 const (
 	TypeUnclear     = "Unclear" // the answer was lost: look for a minute before asking again
 	TypeUnreachable = "Unreachable"
+	TypeStalled     = "Stalled" // no byte moved for too long; what arrived is kept
 )
 
 // ErrNotConfigured is what a made-up name meets: a workflow named something that
@@ -60,6 +63,8 @@ var permanent = []struct {
 	{backup.ErrSuspended, TypeSuspended},
 	{backup.ErrPermission, TypePermission},
 	{backup.ErrPartial, TypePartial},
+	{backup.ErrNoParent, TypeNoParent},
+	{backup.ErrReadError, TypeReadError},
 	{backup.ErrCredentials, TypeCredentials},
 	{backup.ErrForbidden, TypeForbidden},
 	{backup.ErrFingerprint, TypeFingerprint},
@@ -76,6 +81,7 @@ var passing = []struct {
 }{
 	{backup.ErrUnclear, TypeUnclear},
 	{backup.ErrUnreachable, TypeUnreachable},
+	{backup.ErrStalled, TypeStalled},
 }
 
 // failure turns an error into what Temporal is told: permanent ones with their

@@ -101,16 +101,19 @@ type TakeSnapshotsResult struct {
 
 // PlanReplicaParams names a replica.
 type PlanReplicaParams struct {
-	Replica string `json:"replica"`
+	Replica string       `json:"replica"`
+	Stamp   backup.Stamp `json:"stamp,omitempty"` // the night's; an older newest point is a warning
 }
 
-// ReplicaPlan lists a replica's source datasets, parents first.
+// ReplicaPlan lists a replica's source datasets that have something to copy or to
+// set right, parents first, and counts the others.
 type ReplicaPlan struct {
-	Replica string   `json:"replica"`
-	Source  string   `json:"source"`
-	Target  string   `json:"target"`
-	Sources []string `json:"sources"`
-	Items   []Item   `json:"items,omitempty"` // what can't be replicated, and why
+	Replica  string   `json:"replica"`
+	Source   string   `json:"source"`
+	Target   string   `json:"target"`
+	Sources  []string `json:"sources"`
+	UpToDate int      `json:"upToDate,omitempty"`
+	Items    []Item   `json:"items,omitempty"` // what can't be replicated, and why
 }
 
 // ReplicateParams names one source dataset of a replica.

@@ -8,19 +8,6 @@ import (
 	"triplicate/internal/backup"
 )
 
-// releaseSteps takes the step's hold off the source's snapshots.
-func (s *sending) releaseSteps(ctx context.Context, r backup.Replica, snaps []backup.Snapshot) error {
-	names := make([]string, 0, len(snaps))
-	for _, x := range snaps {
-		names = append(names, x.String())
-	}
-	held, err := s.heldBy(ctx, backup.StepTag(r.Name), names)
-	if err != nil || len(held) == 0 {
-		return err
-	}
-	return s.ZFS.Release(ctx, backup.StepTag(r.Name), held...)
-}
-
 // Reap removes what a killed daemon left behind: mounts of snapshots, which make a
 // whole batch of destroys fail, and holds of steps on sources, which would make
 // `qm destroy` fail. The daemon calls it at start, before any step runs; a step
@@ -34,18 +21,25 @@ func (a *Pools) Reap(ctx context.Context) error {
 	return errors.Join(err, a.reapHolds(ctx))
 }
 
+// reapHolds releases every step's hold on the pools, also of replicas that were
+// renamed or taken out of the config. It must be quick, for the daemon waits for
+// it: the fast listing says which few of perhaps a hundred thousand snapshots can
+// be held, and the slow columns are read of those.
 func (a *Pools) reapHolds(ctx context.Context) error {
-	w, err := a.look(ctx)
+	all, failed, err := a.listPools(ctx, true)
 	if err != nil {
 		return fmt.Errorf("look for leftovers: %w", err)
 	}
-	for _, r := range a.Policy.Replicas {
-		for _, c := range w.cover.Sources(r) {
-			s := &sending{Pools: a, replica: r}
-			if err := s.releaseSteps(ctx, r, w.Snapshots[c.Dataset.Name]); err != nil {
-				return fmt.Errorf("release leftover holds of %s: %w", c.Dataset.Name, err)
-			}
-		}
+	var problems []error
+	for pool, err := range failed {
+		problems = append(problems, fmt.Errorf("look for leftovers on %s: %w", pool, err))
 	}
-	return nil
+	facts, err := a.ZFS.Facts(ctx, names(backup.MayBeHeld(all.snaps, all.marks))...)
+	if err == nil {
+		err = a.release(ctx, facts, backup.IsStepTag)
+	}
+	if err != nil {
+		problems = append(problems, fmt.Errorf("release leftover holds: %w", err))
+	}
+	return errors.Join(problems...)
 }

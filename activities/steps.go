@@ -16,6 +16,8 @@ type Pools struct {
 	Policy backup.Policy
 	Locks  *Locks
 	Now    func() time.Time
+	// Stall is how long a stream may move no byte; zero means DefaultStall.
+	Stall time.Duration
 }
 
 // beatEvery is how often a long step heartbeats. It is a fraction of the

@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -35,16 +36,17 @@ type ReplicateSummary struct {
 }
 
 // Replicate brings one replica up to date, dataset by dataset, parents first. A
-// failed dataset does not stop the others, only new ones below it.
+// failed dataset does not stop the others, only new ones below one that is not on
+// the replica yet.
 func Replicate(ctx workflow.Context, p ReplicateParams) (ReplicateSummary, error) {
 	sum := ReplicateSummary{Replica: p.Replica, Outcome: backup.OK}
 	var plan activities.ReplicaPlan
 	err := workflow.ExecuteActivity(with(ctx, quick, "look at both ends of "+p.Replica),
-		pools.PlanReplica, activities.PlanReplicaParams{Replica: p.Replica}).Get(ctx, &plan)
+		pools.PlanReplica, activities.PlanReplicaParams{Replica: p.Replica, Stamp: stampOf(p.Started)}).Get(ctx, &plan)
 	if err != nil {
 		return sum, err
 	}
-	sum.Items = plan.Items
+	sum.Items, sum.Datasets = plan.Items, plan.UpToDate
 	for i, dataset := range plan.Sources {
 		var res activities.ReplicateResult
 		params := activities.ReplicateParams{Replica: p.Replica, Dataset: dataset, Stamp: stampOf(p.Started)}
@@ -54,26 +56,42 @@ func Replicate(ctx workflow.Context, p ReplicateParams) (ReplicateSummary, error
 		case temporal.IsCanceledError(err):
 			return sum, err
 		case err != nil:
-			sum.Items = append(sum.Items, activities.Item{Name: dataset, Outcome: backup.Failed, Detail: reason(err)})
+			sum.Items = append(sum.Items, unsent(dataset, err))
 		default:
 			sum.Datasets++
 			sum.Bytes += res.Bytes
 			if res.Behind {
-				sum.Items = append(sum.Items, activities.Item{
-					Name: dataset, Outcome: backup.Warning,
-					Detail: "no snapshot of this night; the newest older one was copied: " + res.Snapshot,
-				})
+				sum.Items = append(sum.Items, activities.Behind(dataset, res.Snapshot))
 			}
 		}
-		workflow.SetCurrentDetails(ctx, fmt.Sprintf("%d of %d datasets, %s sent; last: `%s` %s",
-			i+1, len(plan.Sources), backup.Bytes(sum.Bytes), dataset, res.Kind))
+		workflow.SetCurrentDetails(ctx, fmt.Sprintf("%d of %d datasets to copy, %d up to date, %s sent; last: `%s` %s",
+			i+1, len(plan.Sources), sum.Datasets, backup.Bytes(sum.Bytes), dataset, res.Kind))
 	}
-	return finishReplica(ctx, sum, len(plan.Sources))
+	return finishReplica(ctx, sum, plan)
+}
+
+// unsent says what became of a dataset that was not copied: failed, or skipped
+// because one above it has failed.
+func unsent(dataset string, err error) activities.Item {
+	it := activities.Item{Name: dataset, Outcome: backup.Failed, Detail: reason(err)}
+	var app *temporal.ApplicationError
+	if errors.As(err, &app) && app.Type() == activities.TypeNoParent {
+		it.Outcome = backup.Skipped
+	}
+	return it
 }
 
 // finishReplica settles the outcome; a failed dataset fails the workflow, with
-// the summary in the failure's details.
-func finishReplica(ctx workflow.Context, sum ReplicateSummary, datasets int) (ReplicateSummary, error) {
+// the summary in the failure's details. So does a replica that copies nothing at
+// all: it looks like a copy and is none.
+func finishReplica(ctx workflow.Context, sum ReplicateSummary, plan activities.ReplicaPlan) (ReplicateSummary, error) {
+	total := plan.UpToDate + len(plan.Sources)
+	if total == 0 && len(sum.Items) == 0 {
+		sum.Items = append(sum.Items, activities.Item{
+			Name: plan.Source, Outcome: backup.Failed,
+			Detail: "there is nothing to copy: every dataset of it is excluded; delete the replica, or the exclude",
+		})
+	}
 	first := ""
 	for _, it := range sum.Items {
 		sum.Outcome = backup.Worst(sum.Outcome, it.Outcome)
@@ -81,7 +99,7 @@ func finishReplica(ctx workflow.Context, sum ReplicateSummary, datasets int) (Re
 			first = it.Name + ": " + it.Detail
 		}
 	}
-	sum.Detail = fmt.Sprintf("%d of %d datasets up to date, %s sent", sum.Datasets, datasets, backup.Bytes(sum.Bytes))
+	sum.Detail = fmt.Sprintf("%d of %d datasets up to date, %s sent", sum.Datasets, total, backup.Bytes(sum.Bytes))
 	err := workflow.UpsertTypedSearchAttributes(ctx, AttrOutcome.ValueSet(string(sum.Outcome)), AttrBytes.ValueSet(sum.Bytes))
 	if err != nil {
 		return sum, err
