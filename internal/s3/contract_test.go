@@ -8,17 +8,20 @@ import (
 	"triplicate/internal/s3/s3test"
 )
 
+// Amazon's is 5 MiB.
+const minPart = 64 << 10
+
 // contractScene is the double behind the client, with pages of three rows.
 func contractScene(dir bool) func(t *testing.T) s3test.Scene {
 	return func(t *testing.T) s3test.Scene {
 		b := open(t, func(o *s3test.Options, _ *s3.Config) {
-			o.PageSize = 3
+			o.PageSize, o.MinPart = 3, minPart
 			if dir {
 				o.Dir = t.TempDir()
 			}
 		})
 		return s3test.Scene{Bucket: b, Endpoint: b.conf.Endpoint, Name: b.conf.Bucket, Region: b.conf.Region, ID: keyID, Secret: secret,
-			Client: http.DefaultClient, Now: b.clock.Now, Advance: b.clock.Add}
+			Client: http.DefaultClient, MinPart: minPart, Now: b.clock.Now, Advance: b.clock.Add}
 	}
 }
 

@@ -37,6 +37,7 @@ type Scene struct {
 	ID, Secret string
 	Client     *http.Client
 	Now        func() time.Time
+	MinPart    int // bytes of the smallest part that may be followed by another
 	// Advance moves the S3's clock. Glacier's contract needs it.
 	Advance func(time.Duration)
 }

@@ -11,9 +11,6 @@ import (
 	"triplicate/internal/backup"
 )
 
-// A part that is small enough for a test and large enough for any S3.
-const partSize = 5 << 20
-
 func content64(parts ...[]byte) (body []byte, crc string) {
 	body = bytes.Join(parts, nil)
 	return body, crc64(body)
@@ -42,11 +39,11 @@ func (s Scene) part(t *testing.T, key, id string, number int, body []byte) backu
 }
 
 func testMultipart(t *testing.T, s Scene) {
-	one, two := bytes.Repeat([]byte("1"), partSize), []byte("two")
+	one, two := bytes.Repeat([]byte("1"), s.MinPart), []byte("two")
 	body, crc := content64(one, two)
 	spec, id := s.start(t, "big", "", len(body))
 	p2 := s.part(t, "big", id, 2, two)
-	s.part(t, "big", id, 1, bytes.Repeat([]byte("x"), partSize))
+	s.part(t, "big", id, 1, bytes.Repeat([]byte("x"), s.MinPart))
 	p1 := s.part(t, "big", id, 1, one)
 
 	parts, err := s.Bucket.Parts(t.Context(), "big", id)
@@ -100,7 +97,7 @@ func testBadParts(t *testing.T, s Scene) {
 	_, err := s.Bucket.CompleteUpload(t.Context(), spec, id, parts, crc)
 	check(t, err, backup.ErrRefused) // EntityTooSmall
 
-	large := bytes.Repeat([]byte("l"), partSize)
+	large := bytes.Repeat([]byte("l"), s.MinPart)
 	body, crc = content64(large, last)
 	spec.Size = int64(len(body))
 	parts[0] = s.part(t, "bad", id, 1, large)
