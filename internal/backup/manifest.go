@@ -139,24 +139,3 @@ func plain(s string) bool {
 
 // MarshalJSON writes what AppendJSON writes.
 func (e Entry) MarshalJSON() ([]byte, error) { return e.AppendJSON(nil) }
-
-// UnmarshalJSON reads what AppendJSON wrote. It checks nothing; see Check.
-func (e *Entry) UnmarshalJSON(b []byte) error {
-	type fields Entry
-	var wire struct {
-		fields
-		Path64   []byte `json:"path64"`
-		Target64 []byte `json:"target64"`
-	}
-	if err := json.Unmarshal(b, &wire); err != nil {
-		return err
-	}
-	*e = Entry(wire.fields)
-	if wire.Path64 != nil {
-		e.Path = string(wire.Path64)
-	}
-	if wire.Target64 != nil {
-		e.Target = string(wire.Target64)
-	}
-	return nil
-}

@@ -178,6 +178,49 @@ func TestEntriesComeBackFromJSON(t *testing.T) {
 	}
 }
 
+// The quick reader takes only what encoding/json reads in the same way.
+func FuzzEntryJSON(f *testing.F) {
+	for _, e := range oddEntries() {
+		line, err := json.Marshal(e)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(line)
+	}
+	for _, line := range []string{
+		`{"path":"a","type":"f","size":01}`, `{"path":"a","type":"f","size":-}`, `{"path":"a","type":"f","uid":4294967296}`,
+		`{"path":"a","type":"f","size":1,"size":2}`, "{\"path\":\"\xff\",\"type\":\"f\"}", `{"path":"a","type":"f"}}`,
+		`{"path":"a","type":"f","version":"v"}`, `{"path":"a","type":"f","mtime":-0}`,
+	} {
+		f.Add([]byte(line))
+	}
+	type plain struct {
+		Path, Target, Key, Version, CRC64 string
+		Type                              backup.EntryType
+		Since, Gone                       backup.Stamp
+		Size, Mtime                       int64
+		Mode, UID, GID                    uint32
+		Path64, Target64                  []byte
+	}
+	f.Fuzz(func(t *testing.T, line []byte) {
+		var got backup.Entry
+		var want plain
+		gotErr, wantErr := json.Unmarshal(line, &got), json.Unmarshal(line, &want)
+		if (gotErr == nil) != (wantErr == nil) {
+			t.Fatalf("%q: %v, encoding/json says %v", line, gotErr, wantErr)
+		}
+		if wantErr != nil || want.Path64 != nil || want.Target64 != nil {
+			return
+		}
+		if entry := (backup.Entry{
+			Path: want.Path, Type: want.Type, Size: want.Size, Mtime: want.Mtime, Mode: want.Mode, UID: want.UID, GID: want.GID,
+			Target: want.Target, Key: want.Key, Version: want.Version, CRC64: want.CRC64, Since: want.Since, Gone: want.Gone,
+		}); got != entry {
+			t.Errorf("%q: got %+v, want %+v", line, got, entry)
+		}
+	})
+}
+
 func TestPathsThatNoWalkSees(t *testing.T) {
 	for _, bad := range []string{"", "/", "/a", "a/", "a//b", "..", "../a", "a/..", "a/../b", "./a", "a/.", "a\x00b"} {
 		if err := backup.CheckPath(bad); !errors.Is(err, backup.ErrPath) {

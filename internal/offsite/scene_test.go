@@ -26,7 +26,7 @@ const (
 
 // scene is a dataset, its snapshots as folders, a bucket and a cache.
 type scene struct {
-	t      *testing.T
+	t      testing.TB
 	bucket offsite.Bucket
 	cache  string
 	dir    string // the dataset's files
@@ -34,13 +34,13 @@ type scene struct {
 	class  string
 }
 
-func newScene(t *testing.T, b offsite.Bucket) *scene {
+func newScene(t testing.TB, b offsite.Bucket) *scene {
 	return &scene{t: t, bucket: b, cache: ramDir(t), dir: ramDir(t), class: "STANDARD"}
 }
 
 // ramDir is a folder in memory where there is one: hundreds of kills would wait
 // minutes for a disk.
-func ramDir(t *testing.T) string {
+func ramDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("/dev/shm", "offsite")
 	if err != nil {
@@ -98,7 +98,7 @@ func (s *scene) remove(name string) {
 	check(s.t, os.RemoveAll(s.dir+"/"+name))
 }
 
-func check(t *testing.T, err error) {
+func check(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
