@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -68,7 +69,7 @@ type keys struct {
 	mu    sync.Mutex
 	creds aws.Credentials
 	at    time.Time
-	seen  []string // every secret that was ever read: none may be told
+	seen  []string // every secret that was ever read, each with what to say instead
 }
 
 func (k *keys) get() (aws.Credentials, error) {
@@ -101,7 +102,7 @@ func (k *keys) refresh() error {
 	k.creds = aws.Credentials{AccessKeyID: id, SecretAccessKey: secret, SessionToken: session}
 	k.at = k.now()
 	for _, s := range []string{secret, session, id} {
-		if s != "" {
+		if s != "" && !slices.Contains(k.seen, s) {
 			k.seen = append(k.seen[:len(k.seen):len(k.seen)], s, "(secret)")
 		}
 	}

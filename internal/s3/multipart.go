@@ -2,7 +2,7 @@ package s3
 
 import (
 	"context"
-	"crypto/md5" //nolint:gosec // what an ETag is
+	"crypto/md5" // what an ETag is
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -20,6 +20,10 @@ import (
 // StartUpload begins a multipart upload and returns its ID. If an answer is lost,
 // an upload without parts stays behind, for the bucket's lifecycle to abort.
 func (b *Bucket) StartUpload(ctx context.Context, spec backup.PutSpec) (string, error) {
+	what := "start upload of " + spec.Key
+	if err := checkSpec(what, spec); err != nil {
+		return "", err
+	}
 	in := &s3.CreateMultipartUploadInput{
 		Bucket: &b.conf.Bucket, Key: &spec.Key,
 		StorageClass: types.StorageClass(class(spec.Class)), Metadata: spec.Metadata, ContentType: aws.String(contentType(spec)),
@@ -29,7 +33,7 @@ func (b *Bucket) StartUpload(ctx context.Context, spec backup.PutSpec) (string, 
 		in.ServerSideEncryption = sse
 	}
 	var id string
-	err := b.try(ctx, "start upload of "+spec.Key, func(ctx context.Context) error {
+	err := b.try(ctx, what, func(ctx context.Context) error {
 		out, err := b.client.CreateMultipartUpload(ctx, in)
 		if err == nil {
 			id = aws.ToString(out.UploadId)
@@ -87,7 +91,7 @@ func (b *Bucket) CompleteUpload(ctx context.Context, spec backup.PutSpec, id str
 		in.IfNoneMatch = aws.String("*")
 	}
 	for _, p := range parts {
-		part := types.CompletedPart{PartNumber: aws.Int32(int32(p.Number)), ETag: aws.String(p.ETag)} //nolint:gosec // at most 10,000
+		part := types.CompletedPart{PartNumber: aws.Int32(int32(p.Number)), ETag: aws.String(p.ETag)} // at most 10,000
 		if p.CRC64 != "" {
 			part.ChecksumCRC64NVME = aws.String(p.CRC64)
 		}
@@ -118,7 +122,7 @@ func (b *Bucket) CompleteUpload(ctx context.Context, spec backup.PutSpec, id str
 
 // combine is the ETag that S3 makes of the parts' ETags.
 func combine(parts []backup.Part) (string, error) {
-	h := md5.New() //nolint:gosec // as above
+	h := md5.New()
 	for _, p := range parts {
 		sum, err := hex.DecodeString(strings.Trim(p.ETag, `"`))
 		if err != nil {

@@ -2,6 +2,7 @@ package s3
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"regexp"
@@ -63,7 +64,7 @@ func (b *Bucket) Head(ctx context.Context, key, version string) (backup.Object, 
 // capacity left.
 func (b *Bucket) Thaw(ctx context.Context, key, version string, tier backup.Tier, days int) error {
 	in := &s3.RestoreObjectInput{Bucket: &b.conf.Bucket, Key: &key, RestoreRequest: &types.RestoreRequest{
-		Days: aws.Int32(int32(days)), GlacierJobParameters: &types.GlacierJobParameters{Tier: types.Tier(tier)}}} //nolint:gosec // days of a copy
+		Days: aws.Int32(int32(days)), GlacierJobParameters: &types.GlacierJobParameters{Tier: types.Tier(tier)}}} // days of a copy
 	if version != "" {
 		in.VersionId = &version
 	}
@@ -80,7 +81,8 @@ func (b *Bucket) Thaw(ctx context.Context, key, version string, tier backup.Tier
 
 // gone makes "not found" of the answer about a version that is a delete marker.
 func gone(err error) error {
-	if r, ok := err.(*refusal); ok && r.failure.status == http.StatusMethodNotAllowed { //nolint:errorlint // as try returned it
+	var r *refusal
+	if errors.As(err, &r) && r.failure.status == http.StatusMethodNotAllowed {
 		return &refusal{text: r.text, meaning: backup.ErrNotFound, failure: r.failure}
 	}
 	return err

@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -162,6 +163,19 @@ func checkKey(what, key string) error {
 		return fmt.Errorf("%s: a key cannot be empty: %w", what, backup.ErrRefused)
 	}
 	return nil
+}
+
+// checkSpec refuses metadata that would not arrive as it is: S3 takes ASCII, and the
+// signature takes spaces at the ends away.
+func checkSpec(what string, spec backup.PutSpec) error {
+	for name, value := range spec.Metadata {
+		bad := func(r rune) bool { return r < ' ' || r > '~' }
+		if name == "" || strings.ContainsFunc(name, func(r rune) bool { return bad(r) || r == ' ' || r == ':' }) ||
+			strings.ContainsFunc(value, bad) || strings.TrimSpace(value) != value {
+			return fmt.Errorf("%s: metadata %q must be printable ASCII: %w", what, name, backup.ErrRefused)
+		}
+	}
+	return checkKey(what, spec.Key)
 }
 
 func wait(ctx context.Context, d time.Duration) error {

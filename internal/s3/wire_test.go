@@ -118,6 +118,13 @@ func TestKeysThatLookLikePaths(t *testing.T) {
 	}
 	_, err := b.Put(t.Context(), backup.PutSpec{}, nil)
 	check(t, err, backup.ErrRefused)
+	for _, value := range []string{"a\nb", "grün", " a"} {
+		sp := backup.PutSpec{Key: "k", Metadata: map[string]string{"m": value}}
+		_, err := b.Put(t.Context(), sp, nil)
+		check(t, err, backup.ErrRefused)
+		_, err = b.StartUpload(t.Context(), sp)
+		check(t, err, backup.ErrRefused)
+	}
 	_, err = b.PutPart(t.Context(), "", "id", 1, nil)
 	check(t, err, backup.ErrRefused)
 	_, err = b.Head(t.Context(), "", "")

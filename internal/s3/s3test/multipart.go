@@ -99,7 +99,10 @@ func (s *Server) uploadPart(c *call) error {
 		return invalid("Part number must be an integer between 1 and 10000, inclusive")
 	}
 	s.mu.Lock()
-	_, _, err = s.upload(c)
+	_, u, err := s.upload(c)
+	if err == nil && slices.ContainsFunc(algorithms, func(a algorithm) bool { return a.name != u.Algorithm && c.r.Header.Get(a.header) != "" }) {
+		err = &Error{Status: http.StatusBadRequest, Code: "InvalidRequest", Message: "Checksum Type mismatch occurred, expected checksum Type: " + u.Algorithm}
+	}
 	p := &part{Serial: s.next(), Modified: c.now.UTC()}
 	s.mu.Unlock()
 	if err != nil {

@@ -221,7 +221,7 @@ func (s *Server) getObject(c *call) error {
 		c.w.WriteHeader(http.StatusOK)
 		return nil
 	}
-	defer content.Close()
+	defer func() { _ = content.Close() }()
 	c.send(content, v)
 	return nil
 }

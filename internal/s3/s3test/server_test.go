@@ -200,7 +200,9 @@ func TestWhatIsUnknownIsNotImplemented(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "NotImplemented") {
 		t.Errorf("copy: %v", err)
 	}
-	resp, err := http.Get(web.URL + "/smith/k") //nolint:noctx // a browser's
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, web.URL+"/smith/k", nil)
+	check(t, err, nil)
+	resp, err := web.Client().Do(req)
 	check(t, err, nil)
 	check(t, resp.Body.Close(), nil)
 	if resp.StatusCode != http.StatusForbidden {
