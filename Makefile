@@ -2,16 +2,21 @@
 
 export CGO_ENABLED ?= 0
 VERSION := $(shell git describe --always --dirty 2>/dev/null || echo dev)
-FLAGS   := -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
+# The same flags for building and testing, or the server would be compiled twice.
+export GOFLAGS += -trimpath
+FLAGS   := -ldflags "-s -w -X main.version=$(VERSION)"
 
-.PHONY: build night test unit lab-test interop lint check fmt replay-record down
+.PHONY: build sim night test unit lab-test interop lint check fmt replay-record down
 
 build: ## bin/triplicated, the daemon, and bin/triplicate, the command
 	go build $(FLAGS) -o bin/triplicated ./worker
 	go build $(FLAGS) -o bin/triplicate ./starter
 
+sim: ## bin/sim, the simulated Proxmox and bucket of the lab
+	go build $(FLAGS) -o bin/sim ./lab/sim
+
 night: ## two nights on real OpenZFS in the lab VM, printed as they happen
-	.ci/timed build $(MAKE) --no-print-directory build
+	.ci/timed build $(MAKE) --no-print-directory build sim
 	lab/night
 
 test: ## everything: unit tests, then the contract and whole nights on real OpenZFS
@@ -35,7 +40,7 @@ check: test lint ## what CI runs
 fmt:
 	gofmt -w $$(git ls-files '*.go')
 
-replay-record: build ## record a history of every workflow from the lab
+replay-record: build sim ## record a history of every workflow from the lab
 	lab/record
 
 down: ## stop the lab VM

@@ -30,7 +30,7 @@ func TestReplay(t *testing.T) {
 			}
 		})
 	}
-	for _, kind := range []string{"nightly", "hourly", "replicate", "prune", "claim"} {
+	for _, kind := range []string{"nightly", "hourly", "replicate", "prune", "claim", "proxmox", "guest", "tend", "offsite"} {
 		if !recorded[kind] {
 			t.Errorf("no history of %s is recorded", kind)
 		}

@@ -21,15 +21,19 @@ const (
 // forbidden says what a package's production code must not import, by prefix:
 // the same rules as in .golangci.yml, checked without a linter.
 var forbidden = map[string][]string{
-	"internal/backup": {"triplicate/", "go.temporal.io", "github.com/"},
-	"internal/config": {"triplicate/activities", "triplicate/workflows", "triplicate/schedules", "triplicate/internal/app", "triplicate/internal/zfs", "go.temporal.io"},
-	"internal/zfs":    {"triplicate/activities", "triplicate/workflows", "triplicate/schedules", "triplicate/internal/app", "triplicate/internal/config", "go.temporal.io"},
-	"activities":      {"triplicate/workflows", "triplicate/schedules", "triplicate/internal/app", "triplicate/internal/config", "triplicate/internal/zfs", "go.temporal.io/server"},
-	"workflows":       {"triplicate/schedules", "triplicate/internal/app", "triplicate/internal/config", "triplicate/internal/zfs", "go.temporal.io/server", "os", "net"},
-	"schedules":       {"triplicate/internal/app", "triplicate/internal/zfs", "go.temporal.io/server"},
-	"worker":          {"triplicate/internal/zfs", "triplicate/internal/temporald", "go.temporal.io/server"},
-	"starter":         {"triplicate/internal/zfs", "triplicate/internal/temporald", "triplicate/internal/app/engine", "go.temporal.io/server"},
-	"internal/app":    {"triplicate/internal/temporald", "go.temporal.io/server"},
+	"internal/backup":  {"triplicate/", "go.temporal.io", "github.com/"},
+	"internal/config":  {"triplicate/activities", "triplicate/workflows", "triplicate/schedules", "triplicate/internal/app", "triplicate/internal/zfs", "go.temporal.io"},
+	"internal/zfs":     {"triplicate/activities", "triplicate/workflows", "triplicate/schedules", "triplicate/internal/app", "triplicate/internal/config", "go.temporal.io"},
+	"internal/pve":     {"triplicate/activities", "triplicate/workflows", "triplicate/internal/app", "triplicate/internal/config", "triplicate/internal/pbs", "triplicate/internal/zfs", "triplicate/internal/s3", "go.temporal.io"},
+	"internal/pbs":     {"triplicate/activities", "triplicate/workflows", "triplicate/internal/app", "triplicate/internal/config", "triplicate/internal/pve", "triplicate/internal/zfs", "triplicate/internal/s3", "go.temporal.io"},
+	"internal/s3":      {"triplicate/activities", "triplicate/workflows", "triplicate/internal/app", "triplicate/internal/config", "triplicate/internal/offsite", "triplicate/internal/zfs", "go.temporal.io"},
+	"internal/offsite": {"triplicate/activities", "triplicate/workflows", "triplicate/internal/app", "triplicate/internal/config", "triplicate/internal/s3", "triplicate/internal/zfs", "go.temporal.io"},
+	"activities":       {"triplicate/workflows", "triplicate/schedules", "triplicate/internal/app", "triplicate/internal/config", "triplicate/internal/zfs", "triplicate/internal/pve", "triplicate/internal/pbs", "triplicate/internal/s3", "triplicate/internal/offsite", "go.temporal.io/server"},
+	"workflows":        {"triplicate/schedules", "triplicate/internal/app", "triplicate/internal/config", "triplicate/internal/zfs", "go.temporal.io/server", "os", "net"},
+	"schedules":        {"triplicate/internal/app", "triplicate/internal/zfs", "go.temporal.io/server"},
+	"worker":           {"triplicate/internal/zfs", "triplicate/internal/temporald", "go.temporal.io/server"},
+	"starter":          {"triplicate/internal/zfs", "triplicate/internal/temporald", "triplicate/internal/app/engine", "go.temporal.io/server"},
+	"internal/app":     {"triplicate/internal/temporald", "go.temporal.io/server"},
 }
 
 // sources parses every Go file of the repository's main module.
@@ -98,8 +102,10 @@ func TestImports(t *testing.T) {
 		dir := filepath.Dir(path)
 		for _, imp := range f.Imports {
 			name := strings.Trim(imp.Path.Value, `"`)
-			if strings.HasSuffix(name, "zfstest") && !strings.HasSuffix(dir, "zfstest") {
-				t.Errorf("%s links the fake %s", path, name)
+			for _, fake := range []string{"zfstest", "pvetest", "pbstest", "s3test"} {
+				if strings.HasSuffix(name, "/"+fake) && !strings.HasSuffix(dir, fake) && dir != "lab/sim" {
+					t.Errorf("%s links the fake %s", path, name)
+				}
 			}
 			for _, bad := range forbidden[dir] {
 				if name == bad || strings.HasPrefix(name, strings.TrimSuffix(bad, "/")+"/") {
