@@ -324,6 +324,7 @@ func TestABodyThatBreaksOff(t *testing.T) {
 	check(t, err, nil)
 	got, err := io.ReadAll(r)
 	check(t, err, io.ErrUnexpectedEOF)
+	check(t, err, backup.ErrUnreachable)
 	if check(t, r.Close(), nil); string(got) != "half of th" {
 		t.Errorf("got %q", got)
 	}

@@ -16,8 +16,8 @@ import (
 )
 
 // Get opens one version of an object (empty: the latest). It compares nothing: the
-// object's CRC-64 comes along, and a body that ends early fails with
-// io.ErrUnexpectedEOF. backup.ErrArchived if it must be thawed first,
+// object's CRC-64 comes along, and a body that ends early or stands still fails with
+// backup.ErrUnreachable. backup.ErrArchived if it must be thawed first,
 // backup.ErrNotFound if it is not there. The caller closes the body.
 func (b *Bucket) Get(ctx context.Context, key, version string) (io.ReadCloser, backup.Object, error) {
 	in := &s3.GetObjectInput{Bucket: &b.conf.Bucket, Key: &key}
@@ -36,7 +36,7 @@ func (b *Bucket) Get(ctx context.Context, key, version string) (io.ReadCloser, b
 	obj := backup.Object{Key: key, VersionID: versionOf(out.VersionId, version), Size: aws.ToInt64(out.ContentLength), ETag: unquote(aws.ToString(out.ETag)),
 		CRC64: fullObject(out.ChecksumCRC64NVME), Class: class(string(out.StorageClass)), Modified: aws.ToTime(out.LastModified),
 		Metadata: out.Metadata, Latest: version == "", Restore: parseRestore(aws.ToString(out.Restore))}
-	return &download{out.Body, b.conf.Stall}, obj, nil
+	return &download{out.Body, key, b.conf.Stall}, obj, nil
 }
 
 // Head is what Get would open, with its restore state; it works on archived objects.

@@ -5,12 +5,15 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
 	"sync/atomic"
 	"time"
+
+	"triplicate/internal/backup"
 )
 
 func newTransport(conf Config) (*http.Transport, error) {
@@ -81,12 +84,20 @@ func (c *counter) CloseIdleConnections() { c.next.CloseIdleConnections() }
 // download is a reply's body that fails once no byte came for a while.
 type download struct {
 	io.ReadCloser
+	key   string
 	stall time.Duration
 }
 
-// Read reads, or ends the connection and fails.
+// Read reads, or ends the connection and fails with backup.ErrUnreachable.
 func (d *download) Read(b []byte) (int, error) {
 	timer := time.AfterFunc(d.stall, func() { _ = d.Close() })
-	defer timer.Stop()
-	return d.ReadCloser.Read(b)
+	n, err := d.ReadCloser.Read(b)
+	late := !timer.Stop()
+	switch {
+	case err == nil, errors.Is(err, io.EOF), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return n, err
+	case late:
+		return n, fmt.Errorf("get %s: nothing came for %s: %w", d.key, d.stall, backup.ErrUnreachable)
+	}
+	return n, fmt.Errorf("get %s: %w: %w", d.key, err, backup.ErrUnreachable)
 }
