@@ -27,7 +27,18 @@ func (a *Pools) unlessStalled(ctx context.Context, moved func() int64, work func
 	done, gone := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(gone)
-		watch(done, tick.C, a.Now, limit, moved, cancel)
+		p := pace{limit: limit, moved: moved(), since: a.Now()}
+		for {
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+			}
+			if p.stalled(moved(), a.Now()) {
+				cancel(fmt.Errorf("not a byte in %s: %w", limit, backup.ErrStalled))
+				return
+			}
+		}
 	}()
 	err := work(ctx)
 	close(done)
@@ -38,20 +49,17 @@ func (a *Pools) unlessStalled(ctx context.Context, moved func() int64, work func
 	return err
 }
 
-// watch cancels with backup.ErrStalled when moved stays the same for limit.
-func watch(done <-chan struct{}, tick <-chan time.Time, now func() time.Time, limit time.Duration, moved func() int64, cancel context.CancelCauseFunc) {
-	last, since := moved(), now()
-	for {
-		select {
-		case <-done:
-			return
-		case <-tick:
-		}
-		if n := moved(); n != last {
-			last, since = n, now()
-		} else if now().Sub(since) >= limit {
-			cancel(fmt.Errorf("not a byte in %s: %w", limit, backup.ErrStalled))
-			return
-		}
+// pace remembers when a stream last moved.
+type pace struct {
+	limit time.Duration
+	moved int64
+	since time.Time
+}
+
+// stalled says whether so many bytes, now, are the same for limit.
+func (p *pace) stalled(moved int64, now time.Time) bool {
+	if moved != p.moved {
+		p.moved, p.since = moved, now
 	}
+	return now.Sub(p.since) >= p.limit
 }

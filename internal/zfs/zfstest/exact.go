@@ -8,22 +8,28 @@ import (
 )
 
 // Exactly sees just these datasets.
-func (h *Host) Exactly(ctx context.Context, names ...string) ([]backup.Dataset, []backup.Snapshot, []backup.Bookmark, error) {
-	if len(names) == 0 {
-		return nil, nil, nil, nil
-	}
-	datasets, err := h.Datasets(ctx, names...)
-	if err != nil {
+func (h *Host) Exactly(_ context.Context, names ...string) (datasets []backup.Dataset, snaps []backup.Snapshot, marks []backup.Bookmark, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err := h.readable(names...); err != nil {
 		return nil, nil, nil, err
 	}
-	snaps, marks, err := h.Points(ctx, names...)
-	if err != nil {
-		return nil, nil, nil, err
+	var found []*dataset
+	for _, name := range slices.Compact(slices.Sorted(slices.Values(names))) {
+		d := h.datasets[name]
+		if d == nil {
+			continue
+		}
+		found = append(found, d)
+		for _, s := range d.snaps {
+			snaps = append(snaps, s.Snapshot)
+		}
+		for _, m := range d.marks {
+			marks = append(marks, m.Bookmark)
+		}
 	}
-	below := func(name string) bool { return !slices.Contains(names, name) }
-	return slices.DeleteFunc(datasets, func(d backup.Dataset) bool { return below(d.Name) }),
-		slices.DeleteFunc(snaps, func(s backup.Snapshot) bool { return below(s.Dataset) }),
-		slices.DeleteFunc(marks, func(b backup.Bookmark) bool { return below(b.Dataset) }), nil
+	datasets, err = h.listed(found)
+	return datasets, snaps, marks, err
 }
 
 // Locals lists what was set on datasets themselves.

@@ -29,8 +29,13 @@ func (h *Host) Datasets(_ context.Context, roots ...string) ([]backup.Dataset, e
 	if err := h.readable(h.asked(roots)...); err != nil {
 		return nil, err
 	}
+	return h.listed(h.sorted(roots))
+}
+
+// listed are datasets as a listing has them.
+func (h *Host) listed(found []*dataset) ([]backup.Dataset, error) {
 	var out []backup.Dataset
-	for _, d := range h.sorted(roots) {
+	for _, d := range found {
 		c := d.Dataset
 		c.Properties = h.inherited(d)
 		if d.partial != nil {
@@ -64,13 +69,13 @@ func (h *Host) asked(roots []string) []string {
 // inherited are a dataset's user properties with those of its parents.
 func (h *Host) inherited(d *dataset) map[string]backup.Property {
 	props := map[string]backup.Property{}
-	for _, name := range slices.Sorted(maps.Keys(h.datasets)) {
-		if !backup.Under(d.Name, name) {
+	for end := range len(d.Name) + 1 {
+		if end < len(d.Name) && d.Name[end] != '/' || h.datasets[d.Name[:end]] == nil {
 			continue
 		}
-		for k, p := range h.datasets[name].Properties {
-			if name != d.Name {
-				p.Source = "inherited from " + name
+		for k, p := range h.datasets[d.Name[:end]].Properties {
+			if end < len(d.Name) {
+				p.Source = "inherited from " + d.Name[:end]
 			}
 			props[k] = p
 		}
