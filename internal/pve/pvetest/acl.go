@@ -97,7 +97,7 @@ func (c *Cluster) privileges(who, path string) map[string]bool {
 }
 
 // may says whether user has any of the privileges on path.
-func (c *Cluster) may(user, path string, any ...string) bool {
+func (c *Cluster) may(user, path string, privileges ...string) bool {
 	if user == "root@pam" {
 		return true
 	}
@@ -107,15 +107,15 @@ func (c *Cluster) may(user, path string, any ...string) bool {
 		own := c.privileges(user, path)
 		maps.DeleteFunc(have, func(p string, _ bool) bool { return !own[p] })
 	}
-	return slices.ContainsFunc(any, func(p string) bool { return have[p] })
+	return slices.ContainsFunc(privileges, func(p string) bool { return have[p] })
 }
 
 // must is may with the vendor's refusal.
-func (c *Cluster) must(user, path string, any ...string) *refusal {
-	if c.may(user, path, any...) {
+func (c *Cluster) must(user, path string, privileges ...string) *refusal {
+	if c.may(user, path, privileges...) {
 		return nil
 	}
-	return &refusal{code: 403, message: fmt.Sprintf("Permission check failed (%s, %s)", path, strings.Join(any, "|"))}
+	return &refusal{code: 403, message: fmt.Sprintf("Permission check failed (%s, %s)", path, strings.Join(privileges, "|"))}
 }
 
 // authHeader is how Proxmox VE finds the token (PVE/APIServer/Formatter.pm).

@@ -22,8 +22,8 @@ import (
 // Config is a cluster. The zero value has one node, smith, no guests and a storage
 // pbs-smith on Proxmox Backup Server.
 type Config struct {
-	Nodes    []string  // names; the first is what URLs()[0] is
-	Guests   []Guest   //
+	Nodes    []string // names; the first is what URLs()[0] is
+	Guests   []Guest
 	Storages []Storage // none: pbs-smith and the zfspool nvme on nvme/vm
 	Tokens   []Token   // none: DefaultToken
 	// ACL gives users and tokens their privileges; nil: every token and its user

@@ -153,7 +153,7 @@ func TestTheSameScriptIsTheSameNight(t *testing.T) {
 }
 
 func TestServe(t *testing.T) {
-	real := time.Now()
+	began := time.Now()
 	c, err := pvetest.New(pvetest.Config{Nodes: []string{"smith", "jones"}, Guests: guests, Now: time.Now, Speed: 3600})
 	if err != nil {
 		t.Fatal(err)
@@ -165,7 +165,7 @@ func TestServe(t *testing.T) {
 	done := make(chan error)
 	go func() { done <- c.Serve(ctx, []string{"127.0.0.1:0", "127.0.0.1:0"}) }()
 	for len(c.URLs()) < 2 && ctx.Err() == nil {
-		if time.Since(real) > 10*time.Second {
+		if time.Since(began) > 10*time.Second {
 			t.Fatal("it does not listen")
 		}
 	}
@@ -177,7 +177,7 @@ func TestServe(t *testing.T) {
 	}
 	id = l.start(t, "smith", "vmid=105&storage=pbs-smith")
 	for l.status(t, id) == "running" { // 164 s, an hour passes in a second
-		if time.Since(real) > 30*time.Second {
+		if time.Since(began) > 30*time.Second {
 			t.Fatal("its clock stands still")
 		}
 	}

@@ -120,7 +120,9 @@ func (c *Cluster) sendCT(t *task, at time.Time, fail func(time.Time, string), ne
 	}
 	c.drive(t, at, g.Size, time.Minute, fail, mark, func(at time.Time, o Outcome, took time.Duration) {
 		t.lines = t.lines[:len(t.lines)-1] // the client's last word is the next line
-		t.log("INFO: root.pxar: had to backup %s of %s (compressed %s) in %.2f s (average %s/s)", bytesText(n, 3), bytesText(g.Size, 3), bytesText(n/3, 3), took.Seconds(), bytesText(int64(float64(n)/max(took.Seconds(), 1)), 3))
+		average := int64(float64(n) / max(took.Seconds(), 1))
+		t.log("INFO: root.pxar: had to backup %s of %s (compressed %s) in %.2f s (average %s/s)",
+			bytesText(n, 3), bytesText(g.Size, 3), bytesText(n/3, 3), took.Seconds(), bytesText(average, 3))
 		if reused := g.Size - n; reused > 0 {
 			t.log("INFO: root.pxar: backup was done incrementally, reused %s (%.1f%%)", bytesText(reused, 3), float64(reused)*100/float64(g.Size))
 		}

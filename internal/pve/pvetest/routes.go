@@ -252,7 +252,10 @@ func (c *Cluster) nodeStorage(q *query) (any, *refusal) {
 			continue
 		}
 		up := !slices.Contains(s.Down, q.node.name)
-		rows = append(rows, map[string]any{"storage": s.Name, "type": s.Type, "content": s.content(), "active": bit(up), "enabled": 1, "shared": bit(s.Type == "pbs"), "total": 8 << 40, "used": 1 << 40, "avail": 7 << 40})
+		rows = append(rows, map[string]any{
+			"storage": s.Name, "type": s.Type, "content": s.content(), "active": bit(up), "enabled": 1, "shared": bit(s.Type == "pbs"),
+			"total": 8 << 40, "used": 1 << 40, "avail": 7 << 40,
+		})
 	}
 	if len(rows) == 0 && q.has("storage") {
 		return nil, wrong("storage", "No such storage.")

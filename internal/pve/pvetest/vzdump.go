@@ -142,7 +142,8 @@ func (c *Cluster) activate(t *task, at time.Time) {
 	s := c.storage(t.dump.storage)
 	switch {
 	case s == nil:
-		c.end(t, at, fmt.Sprintf("could not activate storage '%s': storage '%[1]s' does not exist could not get storage information for '%[1]s': storage '%[1]s' does not exist", t.dump.storage))
+		missing := fmt.Sprintf("storage '%s' does not exist", t.dump.storage)
+		c.end(t, at, fmt.Sprintf("could not activate storage '%s': %s could not get storage information for '%[1]s': %[2]s", t.dump.storage, missing))
 		return
 	case s.Disabled:
 		c.end(t, at, fmt.Sprintf("could not activate storage '%s': storage '%[1]s' is disabled", s.Name))

@@ -32,7 +32,8 @@ func (c *Cluster) saveGuest(t *task, at time.Time, next func(time.Time)) {
 	fail := func(at time.Time, why string) { c.guestFailed(t, at, why, next) }
 	s := c.storage(d.storage)
 	if limit := keepLimit(s.Prune); d.params["remove"] == "0" && limit > 0 && c.count(d.group()) >= limit {
-		fail(at, fmt.Sprintf("There is a max backup limit of %d enforced by the target storage or the vzdump parameters. Either increase the limit or delete old backups.", limit))
+		fail(at, fmt.Sprintf("There is a max backup limit of %d enforced by the target storage or the vzdump parameters."+
+			" Either increase the limit or delete old backups.", limit))
 		return
 	}
 	t.log("INFO: Starting Backup of VM %d (%s)", g.VMID, g.Type)
@@ -50,7 +51,8 @@ func (c *Cluster) saveGuest(t *task, at time.Time, next func(time.Time)) {
 		return
 	}
 	if !c.quorate { // /etc/pve is read-only
-		fail(at, fmt.Sprintf("unable to open file '/etc/pve/nodes/%s/%s/%d.conf.tmp.%d' - Permission denied", g.Node, map[string]string{"VM": "qemu-server", "CT": "lxc"}[kind], g.VMID, t.pid))
+		folder := map[string]string{"VM": "qemu-server", "CT": "lxc"}[kind]
+		fail(at, fmt.Sprintf("unable to open file '/etc/pve/nodes/%s/%s/%d.conf.tmp.%d' - Permission denied", g.Node, folder, g.VMID, t.pid))
 		return
 	}
 	g.Lock = "backup"
@@ -114,7 +116,8 @@ func (c *Cluster) refused(t *task, err error) string {
 
 // drive adds the steps of a transfer of n bytes: mark logs the progress at each,
 // and half-way the scripted outcome happens. every is the vendor's pace of lines.
-func (c *Cluster) drive(t *task, at time.Time, n int64, every time.Duration, fail func(time.Time, string), mark func(done int64, took time.Duration), done func(time.Time, Outcome, time.Duration)) {
+func (c *Cluster) drive(t *task, at time.Time, n int64, every time.Duration, fail func(time.Time, string),
+	mark func(done int64, took time.Duration), done func(time.Time, Outcome, time.Duration)) {
 	vmid := t.dump.now.VMID
 	o := c.next[vmid]
 	delete(c.next, vmid)
