@@ -250,7 +250,7 @@ func TestAHostileServerIsNotBelieved(t *testing.T) {
 		"a gap in the log":               {`{"data":[{"n":6,"t":"a"},{"n":8,"t":"b"}],"total":8}`, log},
 		"marks of another group":         {`{"data":[{"backup-type":"ct","backup-id":"101","backup-time":5,"keep":true}]}`, prune},
 		"a UPID where marks should be":   {`{"data":"` + upid + `"}`, prune},
-		"an answer that does not end":    {strings.Repeat(" ", 33<<20), backups},
+		"an answer that does not end":    {strings.Repeat(" ", 17<<20), backups},
 		"deeper than anybody wants":      {`{"data":` + strings.Repeat("[", 100_000), backups},
 		"a task list where a log should": {`{"data":[{"n":"six"}]}`, log},
 	} {
@@ -278,5 +278,28 @@ func TestAnErrorsTextIsBoundedAndClean(t *testing.T) {
 	}
 	if fmt.Sprintf("%+v", err) != err.Error() {
 		t.Errorf("%%+v shows more: %+v", err)
+	}
+}
+
+func TestFilesMayBeNamesAsTheSchemaSays(t *testing.T) {
+	c := hostile(t, http.StatusOK, `{"data":[{"backup-type":"vm","backup-id":"101","backup-time":5,"files":["index.json.blob"],"size":3}]}`)
+	got, err := c.Backups(t.Context(), "")
+	if err != nil || len(got) != 1 || !got[0].Finished || got[0].Size != 3 {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+func TestWithoutAWaitTheClockIsWaitedForUntilTheContextEnds(t *testing.T) {
+	s := newScene(t)
+	c := s.client(func(c *pbs.Config) { c.Wait = nil })
+	s.server.Fail(pbstest.Fault{Code: 500, Times: -1})
+	ctx, cancel := context.WithTimeout(t.Context(), 1200*time.Millisecond)
+	defer cancel()
+	_, err := c.Backups(ctx, "")
+	if err == nil || ctx.Err() == nil {
+		t.Errorf("error %v before the context ended", err)
+	}
+	if n := s.server.Count("GET", "/snapshots"); n != 2 { // one second apart
+		t.Errorf("%d requests, want 2", n)
 	}
 }

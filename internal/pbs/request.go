@@ -18,8 +18,8 @@ import (
 	"triplicate/internal/backup"
 )
 
-// maxAnswer bounds an answer, in bytes: 200 guests with 60 backups each are 10 MiB.
-const maxAnswer = 32 << 20
+// maxAnswer bounds an answer, in bytes: 200 guests with 60 backups each are 8 MiB.
+const maxAnswer = 16 << 20
 
 // maxRefusal bounds what is read of an error's text, in bytes; less is kept of it.
 const maxRefusal = 4096

@@ -41,6 +41,15 @@ func TestStartGCFindsTheOneThatRuns(t *testing.T) {
 	}
 }
 
+func TestWhatWasStartedUnderAStrangeIDIsUnclear(t *testing.T) {
+	for _, body := range []string{`{"data":"started"}`, `{"data":null}`, `{"data":["x"]}`, `<html>`} {
+		s := newScene(t)
+		s.server.Fail(pbstest.Fault{Method: "POST", Path: "/gc", Code: 200, Text: body})
+		_, err := s.StartGC(t.Context())
+		wantError(t, err, backup.ErrUnclear)
+	}
+}
+
 func TestStartGCAttachesToOneThatBeganMeanwhile(t *testing.T) {
 	s := newScene(t)
 	s.longTasks("garbage_collection")

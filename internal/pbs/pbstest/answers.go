@@ -30,7 +30,11 @@ func (s *schema) checkAnswer(name, path string, body []byte) error {
 	if err := json.Unmarshal(body, &envelope); err != nil {
 		return err
 	}
-	return s.method(name, path).Returns.check("data", envelope.Data, except)
+	m, err := s.method(name, path)
+	if err != nil {
+		return err
+	}
+	return m.Returns.check("data", envelope.Data, except)
 }
 
 // check checks a decoded value.

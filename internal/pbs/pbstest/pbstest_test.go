@@ -1,6 +1,7 @@
 package pbstest
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -243,6 +244,28 @@ func TestEveryCallAnswersAsTheSchemaSays(t *testing.T) {
 	}
 }
 
+func TestTheWholeSchemaIsUnderstood(t *testing.T) {
+	if VendorDir() == "" {
+		t.Skip("the schema is NOT read: no shared/proxmox-api (set TRIPLICATE_PROXMOX_API)")
+	}
+	s, err := loadSchema(VendorDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for path, methods := range s.raw {
+		for name := range methods {
+			n++
+			if _, err := s.method(name, path); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if n < 100 {
+		t.Errorf("%d calls", n)
+	}
+}
+
 func TestRequestsOutsideTheSchemaAreRefusedAndNoticed(t *testing.T) {
 	if VendorDir() == "" {
 		t.Skip("the schema's check is NOT tested: no shared/proxmox-api (set TRIPLICATE_PROXMOX_API)")
@@ -284,6 +307,74 @@ func TestRequestsOutsideTheSchemaAreRefusedAndNoticed(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestAnswersOutsideTheSchemaAreNoticed(t *testing.T) {
+	if VendorDir() == "" {
+		t.Skip("the check of answers is NOT tested: no shared/proxmox-api (set TRIPLICATE_PROXMOX_API)")
+	}
+	s, err := loadSchema(VendorDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for body, ok := range map[string]bool{
+		`{"data":{"version":"4.2","release":"1","repoid":"0"}}`:         true,
+		`{"data":{"version":"4.2","release":"1"}}`:                      false,
+		`{"data":{"version":"4.2","release":1,"repoid":"0"}}`:           false,
+		`{"data":{"version":"4.2","release":"1","repoid":"0","new":1}}`: false,
+		`{"data":{"version":true,"release":"1","repoid":"0"}}`:          false,
+		`{"data":null}`: false,
+		`{"data":[]}`:   false,
+		`{"data":{}`:    false,
+	} {
+		if err := s.checkAnswer("GET", "/version", []byte(body)); (err == nil) != ok {
+			t.Errorf("%s: %v", body, err)
+		}
+	}
+	if err := s.checkAnswer("GET", "/config/prune", []byte(`{"data":[{"id":"abc","store":"smith","schedule":"daily","keep-last":0}]}`)); err == nil {
+		t.Error("a number below the minimum passes")
+	}
+}
+
+func TestServeServesUntilTheContextEnds(t *testing.T) {
+	b := newBench(t, Config{}, Datastore{})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- b.Serve(ctx, "127.0.0.1:0") }()
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if err := b.Serve(t.Context(), "no address"); err == nil {
+		t.Error("served at no address")
+	}
+}
+
+func TestFaultsHealAndHangingTasksEnd(t *testing.T) {
+	b := newBench(t, Config{}, Datastore{})
+	b.Fail(Fault{Path: "/version", Skip: 1, Times: -1, Code: 500, Text: "oops"})
+	codes := func() (out []int) {
+		for range 3 {
+			code, _ := b.ask(admin, "GET", "/version", nil)
+			out = append(out, code)
+		}
+		return out
+	}
+	if diff := cmp.Diff([]int{200, 500, 500}, codes()); diff != "" {
+		t.Errorf("codes (-want +got):\n%s", diff)
+	}
+	b.Heal()
+	if diff := cmp.Diff([]int{200, 200, 200}, codes()); diff != "" {
+		t.Errorf("healed (-want +got):\n%s", diff)
+	}
+	b.Hang("garbage_collection")
+	b.data("POST", smith+"/gc", nil, new(any))
+	b.advance(100 * time.Hour)
+	if code, body := b.ask(admin, "POST", smith+"/gc", nil); code != 400 || body != "garbage collection already running" {
+		t.Errorf("a second one: %d %s", code, body)
+	}
+	b.Unhang("garbage_collection")
+	b.data("POST", smith+"/gc", nil, new(any))
 }
 
 func TestWhoMayDoWhat(t *testing.T) {

@@ -14,9 +14,11 @@ import (
 	"strings"
 )
 
-// schema is the vendor's description of its API.
+// schema is the vendor's description of its API. Of each call's it reads what is
+// asked for, when it is asked for: few of the hundred are.
 type schema struct {
-	Paths map[string]map[string]*method `json:"paths"`
+	raw  map[string]map[string]json.RawMessage // by path and method
+	read map[string]*method
 }
 
 type method struct {
@@ -71,18 +73,33 @@ func loadSchema(dir string) (*schema, error) {
 	if err != nil {
 		return nil, err
 	}
-	var s schema
-	if err := json.Unmarshal(data, &s); err != nil {
+	var file struct {
+		Paths map[string]map[string]json.RawMessage `json:"paths"`
+	}
+	if err := json.Unmarshal(data, &file); err != nil {
 		return nil, fmt.Errorf("pbs-api.json: %w", err)
 	}
-	for _, methods := range s.Paths {
-		for _, m := range methods {
-			if err := errors.Join(m.Parameters.prepare(), m.Returns.prepare()); err != nil {
-				return nil, fmt.Errorf("pbs-api.json: %w", err)
-			}
-		}
+	return &schema{file.Paths, map[string]*method{}}, nil
+}
+
+// has says whether there is such a call.
+func (s *schema) has(name, path string) bool { return s.raw[path][name] != nil }
+
+// method reads the schema of a call.
+func (s *schema) method(name, path string) (*method, error) {
+	call := name + " " + path
+	if m := s.read[call]; m != nil {
+		return m, nil
 	}
-	return &s, nil
+	m := new(method)
+	if err := json.Unmarshal(s.raw[path][name], m); err != nil {
+		return nil, fmt.Errorf("schema of %s: %w", call, err)
+	}
+	if err := errors.Join(m.Parameters.prepare(), m.Returns.prepare()); err != nil {
+		return nil, fmt.Errorf("schema of %s: %w", call, err)
+	}
+	s.read[call] = m
+	return m, nil
 }
 
 // prepare compiles the patterns, which stand between slashes.
@@ -113,11 +130,13 @@ func (sh *shape) prepare() error {
 
 func (sh *shape) optional() bool { o := string(sh.Optional); return o == "1" || o == "true" }
 
-func (s *schema) method(name, path string) *method { return s.Paths[path][name] }
-
 // checkParams says, in the server's words, what is wrong with a call's parameters.
 func (s *schema) checkParams(name, path string, params url.Values) error {
-	want := s.method(name, path).Parameters
+	m, err := s.method(name, path)
+	if err != nil {
+		return err
+	}
+	want := m.Parameters
 	wrong := map[string]string{}
 	for param, values := range params {
 		sh := want.Props[param]

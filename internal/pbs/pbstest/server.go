@@ -83,7 +83,7 @@ func New(c Config) (*Server, error) {
 	}
 	s.mux = http.NewServeMux()
 	for _, r := range s.routes() {
-		if s.schema != nil && s.schema.method(r.method, r.path) == nil {
+		if s.schema != nil && !s.schema.has(r.method, r.path) {
 			return nil, fmt.Errorf("pbstest: the vendor's schema has no %s %s", r.method, r.path)
 		}
 		s.mux.Handle(r.method+" "+base+r.path, r)

@@ -288,3 +288,53 @@ func TestManyAtOnce(t *testing.T) {
 	}
 	b.clean()
 }
+
+func TestPruneLeavesARunningBackupAndWarns(t *testing.T) {
+	b := newBench(t, Config{}, Datastore{})
+	b.must(b.store.Begin("vm/101", start))
+	b.must(b.store.Add(backup.GuestBackup{Group: "vm/101", Time: start.Add(time.Hour), Finished: true}))
+	var upid string
+	b.data("POST", smith+"/prune", values("backup-type=vm", "backup-id=101", "keep-last=1", "use-task=1"), &upid)
+	var task struct{ ExitStatus string }
+	b.data("GET", "/nodes/localhost/tasks/"+upid+"/status", nil, &task)
+	if task.ExitStatus != "WARNINGS: 1" || len(b.store.Backups()) != 2 {
+		t.Errorf("%s, %d backups", task.ExitStatus, len(b.store.Backups()))
+	}
+	b.must(b.store.Save(backup.GuestBackup{Group: "vm/101", Time: start}))
+}
+
+func TestNamespacesHaveFoldersOfTheirOwn(t *testing.T) {
+	b := newBench(t, Config{}, Datastore{Dir: t.TempDir()})
+	b.must(b.store.Namespace("lab/deep").Add(backup.GuestBackup{Group: "ct/105", Time: start, Finished: true}))
+	if _, err := os.Stat(filepath.Join(b.store.data.Dir, "ns/lab/ns/deep/ct/105/2026-11-22T12:00:00Z", manifestName)); err != nil {
+		t.Error(err)
+	}
+	if n, err := Check(b.store.data.Dir); n != 1 || err != nil {
+		t.Errorf("%d backups are whole, %v", n, err)
+	}
+	b.data("POST", smith+"/prune-datastore", values("keep-daily=1", "max-depth=1"), new(any))
+	b.data("POST", smith+"/verify", values("max-depth=1"), new(any))
+	if got := b.store.Namespace("lab/deep").Backups()[0].Verified; got != "" {
+		t.Errorf("one level too deep: %s", got)
+	}
+	b.data("POST", smith+"/verify", nil, new(any))
+	b.data("GET", "/version", nil, new(any))
+	if got := b.store.Namespace("lab/deep").Backups()[0].Verified; got != backup.VerifiedOK {
+		t.Errorf("not deep enough: %q", got)
+	}
+	b.clean()
+}
+
+func TestCheckFindsALostAndAChangedChunk(t *testing.T) {
+	for name, harm := range map[string]func(path string) error{
+		"lost":    os.Remove,
+		"changed": func(path string) error { return os.WriteFile(path, []byte("other"), 0o600) },
+	} {
+		b := newBench(t, Config{}, Datastore{Dir: t.TempDir()})
+		b.must(b.store.Add(backup.GuestBackup{Group: "vm/101", Time: start, Finished: true}))
+		b.must(harm(b.store.data.chunkPath(b.store.data.snaps[0].chunks[5])))
+		if n, err := Check(b.store.data.Dir); err == nil {
+			t.Errorf("%s: %d backups pass for whole", name, n)
+		}
+	}
+}
