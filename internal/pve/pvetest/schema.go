@@ -21,6 +21,9 @@ const SchemaEnv = "TRIPLICATE_PROXMOX_API"
 // is not ours to copy.
 func SchemaDir() string {
 	if dir := os.Getenv(SchemaEnv); dir != "" {
+		if _, err := os.Stat(filepath.Join(dir, "pve-api.json")); err != nil {
+			return ""
+		}
 		return dir
 	}
 	for dir, err := os.Getwd(); err == nil && dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
