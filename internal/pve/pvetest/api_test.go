@@ -130,3 +130,25 @@ func TestTaskLists(t *testing.T) {
 		t.Errorf("limit=0: %d rows, total %d; want nothing of one", rows, total)
 	}
 }
+
+// Every answer is checked against the vendor's schema as it goes out.
+func TestAnswersFitTheSchema(t *testing.T) {
+	for mode, schema := range modes(t) {
+		l := newLab(t, pvetest.Config{Nodes: []string{"smith", "jones"}, Guests: guests, Schema: schema, Jobs: []pvetest.Job{{ID: "backup-1", Storage: "pbs-smith"}}})
+		done := l.start(t, "smith", "vmid=101&storage=pbs-smith")
+		l.Advance(time.Hour)
+		l.start(t, "smith", "vmid=105&storage=pbs-smith&remove=0")
+		for _, path := range []string{
+			"/version", "/nodes/jones/version", "/nodes/localhost/version", "/cluster/status", "/cluster/resources", "/cluster/resources?type=vm", "/cluster/resources?type=node",
+			"/cluster/backup", "/cluster/tasks", "/nodes", "/nodes/smith/qemu/101/pending", "/nodes/smith/lxc/105/pending", "/nodes/smith/storage?content=backup",
+			"/storage", "/storage?type=pbs", "/nodes/smith/tasks?source=all", "/nodes/smith/tasks/" + done + "/status", "/nodes/smith/tasks/" + done + "/log?start=3&limit=2",
+		} {
+			if got := l.ask(t, "GET", path, ""); got.Status != "200 OK" || len(got.Data) < 3 {
+				t.Errorf("%s, %s: %s %s", mode, path, got.Status, got.Body)
+			}
+		}
+		for _, v := range l.Violations() {
+			t.Errorf("%s: %s", mode, v)
+		}
+	}
+}
