@@ -111,14 +111,10 @@ func TestRunRefused(t *testing.T) {
 	}
 }
 
-// TestReplay: recorded histories replay without a server; what is no history does not.
+// TestReplay: a recorded history replays without a server; what is none does not.
 func TestReplay(t *testing.T) {
 	s := newSmith(t)
-	files, err := filepath.Glob("../workflows/testdata/replay/nightly-*.json")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no recorded nights: %v", err)
-	}
-	if got := s.must(exitOK, "replay", files[0]); !strings.Contains(got.out, "replays: same steps") {
+	if got := s.must(exitOK, "replay", "../workflows/testdata/replay/prune-ok.json"); !strings.Contains(got.out, "replays: same steps") {
 		t.Errorf("it says %s", got.out)
 	}
 	broken := filepath.Join(t.TempDir(), "broken.json")
