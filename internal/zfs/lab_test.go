@@ -6,7 +6,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -98,37 +100,50 @@ func (s scene) Leave(snap backup.Snapshot) {
 	s.sh(`mkdir -p "$2"; mount -t zfs -o ro,nosuid,nodev,noexec "$1" "$2"`, snap.String(), dir)
 }
 
+// DotZFS does not go into the snapshot's folder: that would mount it.
 func (s scene) DotZFS(snapshot string) bool {
 	dataset, name, _ := strings.Cut(snapshot, "@")
-	_, err := os.ReadDir(filepath.Join("/", dataset, ".zfs/snapshot", name))
-	return err == nil
+	shown, err := os.ReadDir(filepath.Join("/", dataset, ".zfs/snapshot"))
+	return err == nil && slices.ContainsFunc(shown, func(e os.DirEntry) bool { return e.Name() == name })
 }
 
+// MkPool keeps its disk in memory: a file that can be given less room than it
+// would need.
 func (s scene) MkPool(name string) {
-	file := filepath.Join(s.t.TempDir(), "disk")
-	s.sh(`truncate -s 128M "$2"; zpool create -f -o cachefile=none "$1" "$2"`, name, file)
-	s.t.Cleanup(func() { s.sh(`zpool destroy -f "$1"`, name) })
+	dir := s.t.TempDir()
+	s.sh(`mount -t tmpfs -o size=300M pool "$2"; truncate -s 128M "$2/disk"; zpool create -f -o cachefile=none "$1" "$2/disk"`, name, dir)
+	s.t.Cleanup(func() {
+		s.await(`zpool destroy -f "$1"`, name) // busy for a moment after its last use
+		s.sh(`umount "$1"`, dir)
+	})
 }
 
-func (s scene) vdev(pool string) string {
+func (s scene) disk(pool string) string {
 	return s.sh(`zpool list -vHP "$1" | awk 'NR == 2 { print $1 }'`, pool)
 }
 
 func (s scene) ReadOnly(pool string) {
-	file := s.vdev(pool)
-	s.sh(`zpool export "$1"; zpool import -d "$2" -o readonly=on -o cachefile=none "$1"`, pool, file)
+	s.sh(`zpool export "$1"; zpool import -d "$2" -o readonly=on -o cachefile=none "$1"`, pool, s.disk(pool))
 }
 
-// Suspend makes every read and write of the pool's only device fail. The write
-// that meets it waits until the pool is back, so it waits elsewhere.
+// Suspend lets the pool's writes fail for want of room under its disk. With
+// zinject -e nxio instead, even zpool list hangs.
 func (s scene) Suspend(pool string) func() {
-	s.sh(`zinject -d "$2" -e nxio -T all "$1" >/dev/null; (zpool sync "$1" >/dev/null 2>&1 &)`, pool, s.vdev(pool))
-	s.await(`[ "$(zpool list -H -o health "$1")" = SUSPENDED ]`, pool)
-	revive := func() {
-		s.sh(`zinject -c all >/dev/null; zpool clear "$1"`, pool)
-		s.await(`[ "$(zpool list -H -o health "$1")" = ONLINE ]`, pool)
+	dir := filepath.Dir(s.disk(pool))
+	s.sh(`used=$(df -k "$1" | awk 'END { print $3 }'); mount -o remount,size=$((used + 1024))k "$1"`, dir)
+	// Whoever writes waits until the pool is back.
+	writer := exec.Command("sh", "-c", `head -c 8000000 /dev/urandom >"/$1/fill"; zpool sync "$1"`, "sh", pool)
+	if err := writer.Start(); err != nil {
+		s.t.Fatal(err)
 	}
-	s.t.Cleanup(revive) // or the pool could not be destroyed
+	revive := sync.OnceFunc(func() {
+		s.sh(`mount -o remount,size=300M "$1"; zpool clear "$2"`, dir, pool)
+		if err := writer.Wait(); err != nil {
+			s.t.Errorf("a write that waited for the pool: %v", err)
+		}
+	})
+	s.t.Cleanup(revive)
+	s.await(`[ "$(zpool list -H -o health "$1")" = SUSPENDED ]`, pool)
 	return revive
 }
 
@@ -136,13 +151,13 @@ func (s scene) await(condition, arg string) {
 	s.t.Helper()
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
-	for range 150 {
+	for range 300 {
 		if exec.Command("sh", "-c", condition, "sh", arg).Run() == nil {
 			return
 		}
 		<-tick.C
 	}
-	s.t.Fatalf("%s %s: not within 30 s", condition, arg)
+	s.t.Fatalf("%s %s: not within a minute", condition, arg)
 }
 
 // clear removes what an earlier test, perhaps a killed one, left.

@@ -95,9 +95,17 @@ func setField(d *backup.Dataset, prop, value, source string) (err error) {
 	return err
 }
 
-// listing runs a command over roots, leaving out roots that are not there. A
-// listing that failed in any other way is an error, never a short answer.
+// listing runs a command over roots, or all pools, leaving out roots that are not
+// there. A listing that failed in any other way is an error, never a short answer.
 func (h *Host) listing(ctx context.Context, args, roots []string) (string, error) {
+	if len(roots) == 0 {
+		// Without names zfs says nothing of a suspended pool, and ends with 0.
+		out, err := h.run(ctx, "zpool", "list", "-H", "-o", "name")
+		if err != nil || out == "" {
+			return "", err
+		}
+		roots = strings.Split(strings.TrimSuffix(out, "\n"), "\n")
+	}
 	if err := checkNames(roots...); err != nil {
 		return "", err
 	}

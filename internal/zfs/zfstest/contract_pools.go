@@ -83,16 +83,26 @@ func testSuspended(t *testing.T, s Scene) {
 		"snapshot": func() error { return z.TakeSnapshots(t.Context(), []string{pool + "/a@2"}, nil) },
 		"datasets": func() error { _, err := z.Datasets(t.Context(), pool); return err },
 		"points":   func() error { _, _, err := z.Points(t.Context(), pool); return err },
-		"facts":    func() error { _, err := z.Facts(t.Context(), one.String()); return err },
-		"destroy":  func() error { return z.DestroySnapshots(t.Context(), pool+"/a", []backup.Snapshot{one}) },
-		"mount":    func() error { _, _, err := z.MountSnapshot(t.Context(), one); return err },
+		// zfs list without names leaves a suspended pool out and ends with 0.
+		"datasets of all pools": func() error { _, err := z.Datasets(t.Context()); return err },
+		"points of all pools":   func() error { _, _, err := z.Points(t.Context()); return err },
+		"exactly":               func() error { _, _, _, err := z.Exactly(t.Context(), pool+"/a"); return err },
+		"written":               func() error { _, err := z.Written(t.Context(), one, "@1"); return err },
+		"create":                func() error { return z.Create(t.Context(), pool+"/b") },
+		"hold":                  func() error { return z.Hold(t.Context(), "x", one.String()) },
+		"facts":                 func() error { _, err := z.Facts(t.Context(), one.String()); return err },
+		"destroy":               func() error { return z.DestroySnapshots(t.Context(), pool+"/a", []backup.Snapshot{one}) },
+		"mount":                 func() error { _, _, err := z.MountSnapshot(t.Context(), one); return err },
 		"receive": func() error {
 			return z.Transfer(t.Context(), backup.Transfer{To: other, Type: backup.Filesystem, Target: pool + "/b", NewTarget: true}, nil)
 		},
 	} {
 		t.Run(name, func(t *testing.T) { check(t, call(), backup.ErrSuspended) })
 	}
-	take(t, s, a, "2")
+	take(t, s, a, "2") // the others go on
+	if _, err := z.Datasets(t.Context(), s.Source("")); err != nil {
+		t.Errorf("list another pool: %v", err)
+	}
 	revive()
 	if p := health(t, s, pool); p.Health != "ONLINE" {
 		t.Errorf("revived pool = %+v", p)
