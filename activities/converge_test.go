@@ -117,6 +117,9 @@ func settled(t *testing.T, host *zfstest.Host, res activities.ReplicateResult, s
 		t.Errorf("%s: the replica's base is held %d times, marked %v; want once, and our mark",
 			when, facts[0].UserRefs, facts[0].Properties[backup.PropClass])
 	}
+	if tags := held(t, host, "hdd/copies/a"); len(tags) != 1 {
+		t.Errorf("%s: older snapshots of the replica are held, too: %v", when, tags)
+	}
 }
 
 // TestReapUnmountsLeftovers: a mount left by a killed daemon would save its
