@@ -24,9 +24,14 @@ const (
 // that reads, as a restore needs.
 func newS3(t *testing.T) (s *scene, server *s3test.Server, reader *s3.Bucket) {
 	t.Helper()
-	now := time.Date(2026, 11, 22, 3, 0, 0, 0, time.UTC)
+	s, server, reader, _ = newS3At(t)
+	return s, server, reader
+}
+
+func newS3At(t *testing.T) (s *scene, server *s3test.Server, reader *s3.Bucket, endpoint string) {
+	t.Helper()
 	server, err := s3test.New(s3test.Options{
-		Now: func() time.Time { return now }, PageSize: 3, MinPart: -1,
+		PageSize: 3, MinPart: -1,
 		Keys: []s3test.Key{s3test.Uploader(keyID, secret, prefix, prefix+"/manifests/"), s3test.Admin("reader", secret)},
 	})
 	check(t, err)
@@ -37,14 +42,13 @@ func newS3(t *testing.T) (s *scene, server *s3test.Server, reader *s3.Bucket) {
 		b, err := s3.Open(s3.Config{
 			Bucket: "copy", Region: "us-east-1", Endpoint: web.URL,
 			Credentials: func() (string, string, string, error) { return id, secret, "", nil },
-			Now:         func() time.Time { return now },
 			Wait:        func(ctx context.Context, _ time.Duration) error { return ctx.Err() },
 		})
 		check(t, err)
 		t.Cleanup(b.Close)
 		return b
 	}
-	return newScene(t, client(keyID)), server, client("reader")
+	return newScene(t, client(keyID)), server, client("reader"), web.URL
 }
 
 // versions says that every key below data/ has the wanted number of versions.

@@ -142,23 +142,18 @@ func (s *scene) compareAt(at backup.Stamp) string {
 	check(s.t, err)
 	var wrong []string
 	counts := backup.Counts{}
-	check(s.t, filepath.WalkDir(s.dir, func(path string, _ fs.DirEntry, err error) error {
-		check(s.t, err)
-		rel, err := filepath.Rel(s.dir, path)
-		check(s.t, err)
-		want := s.entry(path, rel)
+	for rel, want := range s.tree() {
 		counts.Add(want)
 		got, there := rows[rel]
 		delete(rows, rel)
 		if !there || !backup.SameEntry(got, want) {
 			wrong = append(wrong, fmt.Sprintf("%q: got %+v, want %+v", rel, got, want))
-			return nil
+			continue
 		}
 		if want.Type.HasObject() {
-			wrong = append(wrong, s.compareContent(blind, path, got)...)
+			wrong = append(wrong, s.compareContent(blind, s.dir+"/"+rel, got)...)
 		}
-		return nil
-	}))
+	}
 	for path := range rows {
 		wrong = append(wrong, fmt.Sprintf("%q is in the copy only", path))
 	}
@@ -183,6 +178,20 @@ func (s *scene) compareContent(v *offsite.Vault, path string, e backup.Entry) []
 		return []string{fmt.Sprintf("%q: content %.40q, want %.40q", path, got.String(), want)}
 	}
 	return nil
+}
+
+// tree is what the folder holds, by path.
+func (s *scene) tree() map[string]backup.Entry {
+	s.t.Helper()
+	all := map[string]backup.Entry{}
+	check(s.t, filepath.WalkDir(s.dir, func(path string, _ fs.DirEntry, err error) error {
+		check(s.t, err)
+		rel, err := filepath.Rel(s.dir, path)
+		check(s.t, err)
+		all[rel] = s.entry(path, rel)
+		return nil
+	}))
+	return all
 }
 
 func (s *scene) entry(path, rel string) backup.Entry {
