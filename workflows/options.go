@@ -25,7 +25,8 @@ var quick = workflow.ActivityOptions{
 }
 
 // transfer is for streams. A first full send of a big pool takes days, but one
-// silent for twenty seconds is dead: progress is heartbeated every five.
+// silent for twenty seconds is dead: progress is heartbeated every five. One whose
+// stream does not move is given up by the step itself (activities.DefaultStall).
 var transfer = workflow.ActivityOptions{
 	TaskQueue:           transferQueue,
 	StartToCloseTimeout: 7 * 24 * time.Hour,
