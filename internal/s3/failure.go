@@ -142,7 +142,8 @@ func (f *failure) meaning() error {
 		return backup.ErrNotFound
 	case "PreconditionFailed":
 		return backup.ErrExists
-	case "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "TokenRefreshRequired", "ExpiredTokenException":
+	case "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "TokenRefreshRequired", "ExpiredTokenException",
+		"XAdminUserNotFound": // versitygw's word for an unknown key, with a 404
 		return backup.ErrCredentials
 	case "RequestTimeTooSkewed":
 		return backup.ErrClockSkew

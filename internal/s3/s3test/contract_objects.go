@@ -45,7 +45,16 @@ func testEmpty(t *testing.T, s Scene) {
 }
 
 func testNames(t *testing.T, s Scene) {
-	names := []string{"n/a b", "n/a+b", "n/a%20b", "n/a%2Fb", `n/a"b'<&>`, "n/a?b#c=d;e", "n/grüße 日本", "n/a\tb\nc\x01\x7f", "n/~a_b-c.d!*()$@:,", `n/a\b`}
+	s.putNames(t, "n/a b", "n/a+b", "n/a%20b", "n/a%2Fb", `n/a"b'<&>`, "n/a?b#c=d;e", "n/grüße 日本", "n/a\tb\nc", "n/~a_b-c.d!*()$@:,", `n/a\b`)
+	if got := keysOf(s.list(t, "n/a%2F")); !slices.Equal(got, []string{"n/a%2Fb"}) {
+		t.Errorf("list below n/a%%2F: %q", got)
+	}
+}
+
+func testControlNames(t *testing.T, s Scene) { s.putNames(t, "n/a\x01", "n/\x1f\x7f", "n/\ufffe") }
+
+func (s Scene) putNames(t *testing.T, names ...string) {
+	t.Helper()
 	slices.Sort(names)
 	for _, name := range names {
 		s.put(t, name, name)
@@ -61,9 +70,6 @@ func testNames(t *testing.T, s Scene) {
 	if got := keysOf(s.versions(t, "n/")); !slices.Equal(got, names) {
 		t.Errorf("versions: %q, want %q", got, names)
 	}
-	if got := keysOf(s.list(t, "n/a%2F")); !slices.Equal(got, []string{"n/a%2Fb"}) {
-		t.Errorf("list below n/a%%2F: %q", got)
-	}
 }
 
 func testIfAbsent(t *testing.T, s Scene) {
@@ -75,8 +81,12 @@ func testIfAbsent(t *testing.T, s Scene) {
 	if got, obj := s.read(t, "manifest", ""); got != "1" || obj.VersionID != first.VersionID {
 		t.Errorf("got %q, %+v", got, obj)
 	}
+}
+
+func testIfAbsentMarker(t *testing.T, s Scene) {
+	s.put(t, "manifest", "1")
 	s.send(t, request{method: http.MethodDelete, key: "manifest"}).want(t, http.StatusNoContent, "")
-	_, err = s.Bucket.Put(t.Context(), spec, []byte("3")) // only a marker is there
+	_, err := s.Bucket.Put(t.Context(), backup.PutSpec{Key: "manifest", Size: 1, IfAbsent: true}, []byte("2"))
 	check(t, err, nil)
 }
 

@@ -60,12 +60,23 @@ func testMultipart(t *testing.T, s Scene) {
 	if got != string(body) || head.CRC64 != crc || head.ETag != obj.ETag || head.Size != spec.Size || head.Metadata["mtime"] != "1.5" {
 		t.Errorf("completed: %+v, got: %+v", obj, head)
 	}
-	_, err = s.Bucket.Parts(t.Context(), "big", id)
+}
+
+func testCompleted(t *testing.T, s Scene) {
+	spec, id := s.start(t, "k", "", 1)
+	parts := []backup.Part{s.part(t, "k", id, 1, []byte("x"))}
+	_, err := s.Bucket.CompleteUpload(t.Context(), spec, "no-such-upload", parts, crc64([]byte("x")))
 	check(t, err, backup.ErrNotFound)
-	_, err = s.Bucket.PutPart(t.Context(), "big", id, 3, two)
+	_, err = s.Bucket.CompleteUpload(t.Context(), spec, id, parts, crc64([]byte("x")))
+	check(t, err, nil)
+	_, err = s.Bucket.Parts(t.Context(), "k", id)
 	check(t, err, backup.ErrNotFound)
-	_, err = s.Bucket.CompleteUpload(t.Context(), spec, "no-such-upload", parts, crc)
+	_, err = s.Bucket.PutPart(t.Context(), "k", id, 2, []byte("y"))
 	check(t, err, backup.ErrNotFound)
+	check(t, s.Bucket.AbortUpload(t.Context(), "k", id), nil)
+	if got, _ := s.read(t, "k", ""); got != "x" {
+		t.Errorf("got %q", got)
+	}
 }
 
 func testManyParts(t *testing.T, s Scene) {
