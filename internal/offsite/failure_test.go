@@ -157,3 +157,23 @@ func TestASurveyOfAnotherPointIsStale(t *testing.T) {
 		t.Errorf("%d objects put", n)
 	}
 }
+
+// The manifest lies on disk until it is put, and is never replaced afterwards.
+func TestAManifestThatWentBadOnDiskIsNotPut(t *testing.T) {
+	s, b := killScene(t)
+	job := s.snapshot()
+	if err := s.attempt(&noManifest{b}, job); !is(err, errCut) {
+		t.Fatal(err)
+	}
+	name := s.cached("manifest.gz")
+	raw, err := os.ReadFile(name)
+	check(t, err)
+	raw[len(raw)/2] ^= 1
+	check(t, os.WriteFile(name, raw, 0o600))
+	if err := s.attempt(b, job); !is(err, backup.ErrManifest) || s.manifests(b) != 1 {
+		t.Errorf("put: %v, %d manifests", err, s.manifests(b))
+	}
+	check(t, s.attempt(b, job))
+	s.verify()
+	wantVersions(t, s, b)
+}

@@ -21,24 +21,29 @@ func (v *Vault) finish(ctx context.Context, dir string, n *note, lastKey string,
 		return err
 	}
 	defer f.Close()
-	d, err := unzip(f, name)
+	header, err := verify(f)
 	if err != nil {
-		return err
+		// The list and the journal are still there to make it again.
+		return errors.Join(err, remove(name))
 	}
 	// An upload may have taken days: look again that nobody else committed.
 	points, err := v.chain(ctx, n.Dataset)
 	if err != nil {
 		return err
 	}
-	if len(points) > 0 && points[len(points)-1].Key != lastKey {
-		return fmt.Errorf("%s: %w", points[len(points)-1].Key, backup.ErrTwoWriters)
+	newest := ""
+	if len(points) > 0 {
+		newest = points[len(points)-1].Key
+	}
+	if newest != lastKey {
+		return fmt.Errorf("the newest manifest is %q, it was %q: %w", newest, lastKey, backup.ErrTwoWriters)
 	}
 	key := v.keyOf(n)
 	if err := v.putManifest(ctx, key, f); err != nil {
 		return err
 	}
-	res.Manifest, res.Header, res.FailedCount = key, d.header, d.header.Failed
-	if d.header.Base == "" {
+	res.Manifest, res.Header, res.FailedCount = key, header, header.Failed
+	if header.Base == "" {
 		if err := remove(filepath.Join(dir, catalogFile)); err != nil {
 			return err
 		}
@@ -47,6 +52,22 @@ func (v *Vault) finish(ctx context.Context, dir string, n *note, lastKey string,
 		return err
 	}
 	return tidy(dir)
+}
+
+// verify reads a manifest on disk to its end: what is put is never replaced, and must
+// not have gone bad since it was written.
+func verify(f *os.File) (backup.ManifestHeader, error) {
+	d, err := unzip(f, f.Name())
+	if err != nil {
+		return backup.ManifestHeader{}, err
+	}
+	for {
+		if _, err := d.next(); errors.Is(err, io.EOF) {
+			return d.header, nil
+		} else if err != nil {
+			return d.header, err
+		}
+	}
 }
 
 // putManifest puts it, once and for all: a manifest is never replaced. One of that

@@ -124,7 +124,7 @@ func (j *journal) load(work string) (mine bool, err error) {
 
 func (j *journal) note(r record, mine bool) {
 	switch {
-	case r.Upload != "":
+	case r.Upload != "" && r.Part > 0:
 		j.uploads[r.N] = r
 	case r.Done:
 		delete(j.uploads, r.N)

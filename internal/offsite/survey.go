@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"triplicate/internal/backup"
 )
@@ -113,6 +114,18 @@ func tidy(dir string) error {
 	for _, name := range []string{journalFile, manifestFile, noteFile, workFile} {
 		if err := remove(filepath.Join(dir, name)); err != nil {
 			return err
+		}
+	}
+	// What a crash left half written.
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if strings.HasSuffix(e.Name(), part) {
+			if err := remove(filepath.Join(dir, e.Name())); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
