@@ -2,6 +2,7 @@ package activities_test
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 
 	"triplicate/activities"
@@ -20,8 +21,8 @@ func newReplica(t *testing.T) (*zfstest.Host, *activities.Pools, activities.Repl
 // counted as internal/zfs runs them.
 type wire struct {
 	*zfstest.Host
-	commands int
-	looked   int // snapshots whose slow columns were read
+	commands atomic.Int64
+	looked   atomic.Int64 // snapshots whose slow columns were read
 	// token, estimate and transfer come before the host's own; false: the host goes on.
 	token    func() (error, bool)
 	estimate func(backup.Transfer) (error, bool)
@@ -29,67 +30,67 @@ type wire struct {
 }
 
 func (w *wire) Datasets(ctx context.Context, roots ...string) ([]backup.Dataset, error) {
-	w.commands++
+	w.commands.Add(1)
 	return w.Host.Datasets(ctx, roots...)
 }
 
 func (w *wire) Points(ctx context.Context, roots ...string) ([]backup.Snapshot, []backup.Bookmark, error) {
-	w.commands++
+	w.commands.Add(1)
 	return w.Host.Points(ctx, roots...)
 }
 
 func (w *wire) Exactly(ctx context.Context, names ...string) ([]backup.Dataset, []backup.Snapshot, []backup.Bookmark, error) {
-	w.commands += 2
+	w.commands.Add(2)
 	return w.Host.Exactly(ctx, names...)
 }
 
 func (w *wire) Locals(ctx context.Context, roots ...string) (map[string]map[string]string, error) {
-	w.commands++
+	w.commands.Add(1)
 	return w.Host.Locals(ctx, roots...)
 }
 
 func (w *wire) Facts(ctx context.Context, names ...string) ([]backup.SnapshotFacts, error) {
 	if len(names) > 0 {
-		w.commands++
-		w.looked += len(names)
+		w.commands.Add(1)
+		w.looked.Add(int64(len(names)))
 	}
 	return w.Host.Facts(ctx, names...)
 }
 
 func (w *wire) Holds(ctx context.Context, names ...string) ([]backup.Hold, error) {
 	if len(names) > 0 {
-		w.commands++
+		w.commands.Add(1)
 	}
 	return w.Host.Holds(ctx, names...)
 }
 
 func (w *wire) SetProperties(ctx context.Context, name string, props map[string]string) error {
-	w.commands++
+	w.commands.Add(1)
 	return w.Host.SetProperties(ctx, name, props)
 }
 
 func (w *wire) Bookmark(ctx context.Context, s backup.Snapshot, name string) error {
-	w.commands++
+	w.commands.Add(1)
 	return w.Host.Bookmark(ctx, s, name)
 }
 
 func (w *wire) DestroyBookmark(ctx context.Context, b backup.Bookmark) error {
-	w.commands += 2 // its GUID is read again
+	w.commands.Add(2) // its GUID is read again
 	return w.Host.DestroyBookmark(ctx, b)
 }
 
 func (w *wire) Hold(ctx context.Context, tag string, names ...string) error {
-	w.commands += len(names)
+	w.commands.Add(int64(len(names)))
 	return w.Host.Hold(ctx, tag, names...)
 }
 
 func (w *wire) Release(ctx context.Context, tag string, names ...string) error {
-	w.commands += len(names)
+	w.commands.Add(int64(len(names)))
 	return w.Host.Release(ctx, tag, names...)
 }
 
 func (w *wire) Token(ctx context.Context, token string) (backup.Token, error) {
-	w.commands++
+	w.commands.Add(1)
 	if w.token != nil {
 		if err, done := w.token(); done {
 			return backup.Token{}, err
@@ -99,7 +100,7 @@ func (w *wire) Token(ctx context.Context, token string) (backup.Token, error) {
 }
 
 func (w *wire) Estimate(ctx context.Context, t backup.Transfer) (int64, error) {
-	w.commands++
+	w.commands.Add(1)
 	if w.estimate != nil {
 		if err, done := w.estimate(t); done {
 			return 0, err
@@ -109,7 +110,7 @@ func (w *wire) Estimate(ctx context.Context, t backup.Transfer) (int64, error) {
 }
 
 func (w *wire) Transfer(ctx context.Context, t backup.Transfer, progress func(int64)) error {
-	w.commands += 2
+	w.commands.Add(2)
 	if w.transfer != nil {
 		if err, done := w.transfer(ctx, t, progress); done {
 			return err

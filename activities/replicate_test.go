@@ -108,8 +108,8 @@ func TestReapByPattern(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", dataset, diff)
 		}
 	}
-	if w.looked > 2 {
-		t.Errorf("the slow columns of %d snapshots were read, want 2 of 100", w.looked)
+	if w.looked.Load() > 2 {
+		t.Errorf("the slow columns of %d snapshots were read, want 2 of 100", w.looked.Load())
 	}
 }
 
