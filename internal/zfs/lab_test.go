@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -170,12 +171,96 @@ func (s scene) clear() {
 	done`)
 }
 
+func newScene(t *testing.T) scene {
+	// No command of the contract takes long; one that hangs should say so.
+	s := scene{t, &zfs.Host{Deadline: time.Minute, MountRoot: t.TempDir()}}
+	s.clear()
+	s.MkDataset("nvme/t-contract")
+	return s
+}
+
 func TestContract(t *testing.T) {
-	zfstest.Contract(t, func(t *testing.T) zfstest.Scene {
-		// No command of the contract takes long; one that hangs should say so.
-		s := scene{t, &zfs.Host{Deadline: time.Minute, MountRoot: t.TempDir()}}
-		s.clear()
-		s.MkDataset("nvme/t-contract")
-		return s
-	})
+	zfstest.Contract(t, func(t *testing.T) zfstest.Scene { return newScene(t) })
+}
+
+// elsewhere tells a second process of this program which lock to hold.
+const elsewhere = "TRIPLICATE_TEST_LOCK"
+
+// TestLookElsewhere is the second process of TestMountIsCountedAcrossProcesses.
+func TestLookElsewhere(t *testing.T) {
+	name := os.Getenv(elsewhere)
+	if name == "" {
+		return
+	}
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	if err == nil {
+		err = syscall.Flock(int(f.Fd()), syscall.LOCK_SH)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	_, _ = os.Stdout.WriteString("held\n")
+	_, _ = os.Stdin.Read(make([]byte, 1)) // until it is killed
+}
+
+// TestMountIsCountedAcrossProcesses: the operator's restore looks at a snapshot
+// beside the daemon, and is killed.
+func TestMountIsCountedAcrossProcesses(t *testing.T) {
+	s := newScene(t)
+	s.MkDataset(s.Source("a"))
+	s.sh(`zfs snapshot "$1@1"`, s.Source("a"))
+	snaps, _, err := s.host.Points(t.Context(), s.Source("a"))
+	if err != nil || len(snaps) != 1 {
+		t.Fatalf("snapshots = %v, %v", snaps, err)
+	}
+	s.Leave(snaps[0])
+	dir := filepath.Join(s.host.MountRoot, snaps[0].GUID.String())
+	other := exec.Command(os.Args[0], "-test.run=^TestLookElsewhere$")
+	other.Env = append(os.Environ(), elsewhere+"="+dir+".lock")
+	if _, err := other.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	out, err := other.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := out.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	reap := func() {
+		t.Helper()
+		if err := s.host.ReapMounts(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mounted := func() bool {
+		t.Helper()
+		facts, err := s.host.Facts(t.Context(), snaps[0].String())
+		if err != nil || len(facts) != 1 {
+			t.Fatalf("facts = %v, %v", facts, err)
+		}
+		return facts[0].Mounted
+	}
+	_, unmount, err := s.host.MountSnapshot(t.Context(), snaps[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unmount(); err != nil || !mounted() {
+		t.Errorf("it was unmounted under another process (%v)", err)
+	}
+	if reap(); !mounted() {
+		t.Error("it was reaped under another process")
+	}
+	_ = other.Process.Kill()
+	_ = other.Wait()
+	if reap(); mounted() {
+		t.Error("what the killed process looked at is still mounted")
+	}
+	if left, err := filepath.Glob(dir + "*"); err != nil || len(left) > 0 {
+		t.Errorf("left over: %v, %v", left, err)
+	}
 }

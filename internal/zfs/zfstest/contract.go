@@ -28,7 +28,7 @@ type Scene interface {
 	Edit(dataset string, change func(dir string))
 	Clone(snapshot, dataset string)
 	Destroy(name string) // a dataset and all below it, or a snapshot
-	// Property and SetProperty are about ZFS's own properties.
+	// Property is any property, as zfs get tells it; SetProperty sets ZFS's own.
 	Property(dataset, name string) backup.Property
 	SetProperty(dataset, name, value string)
 	// CutReceive begins the first receive of a snapshot and cuts it off, as a kill

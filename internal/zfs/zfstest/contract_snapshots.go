@@ -28,6 +28,17 @@ func testMarks(t *testing.T, s Scene) {
 	a := s.Source("a")
 	s.MkDataset(a)
 	check(t, s.ZFS().SetProperties(t.Context(), a, map[string]string{backup.PropClass: "periodic"}), nil)
+	below := s.Source("a/below")
+	s.MkDataset(below)
+	for dataset, want := range map[string]backup.Property{
+		a:            {Value: "periodic", Source: "local"},
+		below:        {Value: "periodic", Source: "inherited from " + a},
+		s.Source(""): {Value: "-", Source: "-"},
+	} {
+		if got := s.Property(dataset, backup.PropClass); got != want {
+			t.Errorf("mark of %s = %+v, want %+v", dataset, got, want)
+		}
+	}
 	check(t, s.ZFS().TakeSnapshots(t.Context(), []string{a + "@foreign"}, nil), nil)
 	take(t, s, a, "ours")
 	facts, err := s.ZFS().Facts(t.Context(), a+"@foreign", a+"@ours", a+"@gone")

@@ -98,10 +98,17 @@ func (h *Host) Files(name string) map[string]string {
 	return files
 }
 
-// Property is one of ZFS's own properties and where it comes from.
+// Property is a property and where it comes from, as zfs get tells it: one of the
+// user's, or one of ZFS's own that was set.
 func (h *Host) Property(dataset, name string) backup.Property {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if strings.Contains(name, ":") {
+		if p, ok := h.inherited(h.datasets[dataset])[name]; ok {
+			return p
+		}
+		return backup.Property{Value: "-", Source: "-"}
+	}
 	if v, ok := h.datasets[dataset].native[name]; ok {
 		return backup.Property{Value: v, Source: "local"}
 	}
