@@ -14,7 +14,7 @@ const ManifestFormat = 1
 // maxLinks is how many manifests may build on a whole one: a rebuild reads them all.
 const maxLinks = 32
 
-// ErrManifest: a manifest is not what it should be: truncated, altered, of another
+// ErrManifest says that a manifest is not what it should be: truncated, altered, of another
 // dataset, or of a format that this version does not know.
 var ErrManifest = errors.New("manifest is damaged or foreign")
 

@@ -125,7 +125,7 @@ func KeyOf(prefix, dataset string, e Entry) string {
 	return OtherPrefix(prefix, dataset) + hex.EncodeToString(sum[:])
 }
 
-// ErrPath: a manifest names a path that no dataset can have.
+// ErrPath says that a manifest names a path that no dataset can have.
 var ErrPath = errors.New("not a path below the dataset's root")
 
 // CheckPath refuses a path that a walk cannot have seen: a manifest comes from a

@@ -172,8 +172,9 @@ type GuardInput struct {
 	Approved *Approval
 }
 
-// Mass guard of the offsite copy: more than this share of a dataset's files or
-// bytes changed or gone at once is held until the operator has looked.
+// OffsiteMassPercent is the mass guard of the offsite copy: more than this share of
+// a dataset's files or bytes changed or gone at once is held until the operator has
+// looked.
 const OffsiteMassPercent = 30
 
 // MassMin are the numbers below which the share means nothing.
@@ -194,14 +195,14 @@ func GuardOffsite(in GuardInput) (reason string) {
 		if c.Upload == 0 { // a dataset without files, such as a pool's root
 			return ""
 		}
-		return fmt.Sprintf("first upload: %d objects, %s, about %s at once and %s a month",
+		return fmt.Sprintf("first upload: %d objects, %s, for %s at once and %s a month",
 			c.Upload, Bytes(c.UploadBytes), USD(c.UploadUSD()), USD(c.MonthUSD()))
 	}
 	if in.Before.GUID != in.Dataset.GUID {
 		return fmt.Sprintf("%s is not the dataset that was copied: its guid is %s, the copy's %s", in.Dataset.Name, in.Dataset.GUID, in.Before.GUID)
 	}
 	if in.CapUSD > 0 && in.SpentUSD+c.UploadUSD() > in.CapUSD {
-		return fmt.Sprintf("%d objects would cost about %s, above the cap of %s a run", c.Upload, USD(c.UploadUSD()), USD(in.CapUSD))
+		return fmt.Sprintf("%d objects would cost %s, above the cap of %s a run", c.Upload, USD(c.UploadUSD()), USD(in.CapUSD))
 	}
 	had := in.Before.Counts
 	files := had.Files + had.Symlinks
@@ -305,11 +306,11 @@ type Survey struct {
 // MaxNamed is how many paths a survey or a result names; the rest is only counted.
 const MaxNamed = 20
 
-// ErrStale: the list that a survey wrote down is gone, or is not the one that was
-// decided on, or another manifest was written since. Survey again.
+// ErrStale says that the list that a survey wrote down is gone, or is not the one
+// that was decided on, or another manifest was written since. Survey again.
 var ErrStale = errors.New("the survey is out of date")
 
-// ErrTwoWriters: somebody else writes manifests of this dataset.
+// ErrTwoWriters says that somebody else writes manifests of this dataset.
 var ErrTwoWriters = errors.New("two writers share this copy")
 
 // OffsiteResult is what a commit did.

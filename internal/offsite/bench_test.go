@@ -12,9 +12,10 @@ import (
 // the bytes per operation do not grow with the files that are in memory at once: a
 // directory's.
 func BenchmarkSurvey(b *testing.B) {
-	s, job := crowd(b, 50_000)
+	s, _ := crowdOf(b, 50_000)
+	check(b, s.attempt(s.bucket, s.snapshot()))
 	for b.Loop() {
-		job = s.snapshot() // another point, or the notes would answer
+		job := s.snapshot() // another point, or the notes would answer
 		found, err := s.vault(s.bucket).Survey(b.Context(), job)
 		if err != nil || !found.Change.Empty() {
 			b.Fatal(found.Change, err)
@@ -47,12 +48,5 @@ func crowdOf(b *testing.B, files int) (*scene, backup.OffsiteJob) {
 		}
 		check(b, os.WriteFile(fmt.Sprintf("%s/a file called %05d.jpeg", dir, i), nil, 0o644))
 	}
-	return s, s.snapshot()
-}
-
-func crowd(b *testing.B, files int) (*scene, backup.OffsiteJob) {
-	b.Helper()
-	s, job := crowdOf(b, files)
-	check(b, s.attempt(s.bucket, job))
 	return s, s.snapshot()
 }

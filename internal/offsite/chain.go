@@ -175,7 +175,7 @@ func (v *Vault) download(ctx context.Context, p backup.OffsitePoint, name string
 	if err != nil {
 		return backup.ManifestHeader{}, err
 	}
-	defer body.Close()
+	defer func() { _ = body.Close() }()
 	err = zipped(name, func(w io.Writer) error { return copyRows(w, d.header, d) })
 	return d.header, err
 }

@@ -93,7 +93,7 @@ func (v *Vault) upload(ctx context.Context, dir string, job backup.OffsiteJob, n
 	if err != nil {
 		return err
 	}
-	defer t.root.Close()
+	defer t.close()
 	u := &upload{
 		Vault: v, job: job, dir: dir, note: n, journal: j, tree: t,
 		memory: newMemory(v.memory), progress: progress, res: res,

@@ -31,6 +31,8 @@ func openTree(dir string) (*tree, error) {
 	return &tree{root, stat(info).Dev}, nil
 }
 
+func (t *tree) close() { _ = t.root.Close() }
+
 // open opens a file, which must still be what the walk saw: in a snapshot nothing
 // can change, so that anything else means that this is not the snapshot.
 func (t *tree) open(e backup.Entry) (*os.File, error) {

@@ -118,7 +118,7 @@ func (v *Vault) sameManifest(ctx context.Context, key string, f *os.File) error 
 	if err != nil {
 		return fmt.Errorf("get %s: %w", key, err)
 	}
-	defer body.Close()
+	defer func() { _ = body.Close() }()
 	theirs, ours := crc64nvme.New(), crc64nvme.New()
 	if _, err := io.Copy(theirs, body); err != nil {
 		return fmt.Errorf("get %s: %w", key, err)

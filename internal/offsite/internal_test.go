@@ -123,7 +123,7 @@ func TestAFullDiskStopsTheUpload(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer tree.root.Close()
+	defer tree.close()
 	b := &refuser{}
 	u := &upload{
 		Vault: New(Config{Bucket: b, Workers: 1}), dir: dir, note: n, tree: tree, memory: newMemory(1 << 20),

@@ -101,7 +101,6 @@ type decoder struct {
 	sum    hash.Hash64
 	rows   int
 	last   string
-	line   []byte
 	done   bool
 }
 

@@ -69,7 +69,7 @@ func (v *Vault) lookUp(ctx context.Context, p backup.OffsitePoint, path string) 
 	if err != nil {
 		return backup.ManifestHeader{}, nil, err
 	}
-	defer body.Close()
+	defer func() { _ = body.Close() }()
 	var found []backup.Entry
 	for {
 		r, err := d.next()
@@ -115,7 +115,7 @@ func (v *Vault) fetch(ctx context.Context, dataset string, e backup.Entry, to io
 	if err != nil {
 		return err
 	}
-	defer body.Close()
+	defer func() { _ = body.Close() }()
 	crc := crc64nvme.New()
 	// One byte more than there should be, and not a bucket full.
 	n, err := io.Copy(io.MultiWriter(to, crc), io.LimitReader(body, e.Size+1))

@@ -42,7 +42,7 @@ func newScene(t testing.TB, b offsite.Bucket) *scene {
 // minutes for a disk.
 func ramDir(t testing.TB) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "offsite")
+	dir, err := os.MkdirTemp("/dev/shm", "offsite") //nolint:usetesting // TempDir is on a disk
 	if err != nil {
 		return t.TempDir()
 	}

@@ -187,7 +187,7 @@ func (v *Vault) merge(ctx context.Context, dir string, job backup.OffsiteJob, di
 	if err != nil {
 		return err
 	}
-	defer t.root.Close()
+	defer t.close()
 	var state rows = nothing{}
 	if s.Before != nil {
 		f, err := os.Open(filepath.Join(dir, catalogFile))
