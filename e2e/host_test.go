@@ -31,7 +31,6 @@ func TestThrowAwayPoolsOnAHost(t *testing.T) {
 		// Our mark on other devices: a copy of a pool's root may carry it along.
 		sh(t, "zfs set triplicate:lab=/tmp/lab-host nvme")
 		refuses(t, "up", "pool nvme belongs to another lab")
-		refuses(t, "exec -- true", "no lab is up")
 		after := sh(t, onHost+"down; zfs inherit triplicate:lab nvme;"+pools)
 		if after != before {
 			t.Errorf("the pools were:\n%s\nand are:\n%s", before, after)
