@@ -80,7 +80,7 @@ func (a *Pools) missing(plan *Plan, p ReadPlanParams, cover backup.Coverage, all
 			note(pool, short(whyAbsent(pool, all, failed)))
 		}
 	}
-	plan.Items = atMost(plan.Items)
+	plan.Items = AtMost(plan.Items)
 }
 
 // needs says whether a run fails when a dataset is not there: the hourly run for

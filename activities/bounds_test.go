@@ -23,7 +23,7 @@ func TestAtMost(t *testing.T) {
 		}
 		items = append(items, Item{Name: fmt.Sprintf("%0255d", i), Outcome: o, Detail: strings.Repeat("x", 1000)})
 	}
-	got := atMost(items)
+	got := AtMost(items)
 	data, err := json.Marshal(got)
 	if err != nil || len(data) > 256<<10 {
 		t.Errorf("%d bytes, %v; want at most 256 KiB", len(data), err)
@@ -37,7 +37,7 @@ func TestAtMost(t *testing.T) {
 		t.Errorf("it ends with %+v", last)
 	}
 	few := []Item{{Name: "b", Outcome: backup.Skipped}, {Name: "a", Outcome: backup.Failed}}
-	if diff := cmp.Diff([]Item{{Name: "b", Outcome: backup.Skipped}, {Name: "a", Outcome: backup.Failed}}, atMost(few)); diff != "" {
+	if diff := cmp.Diff([]Item{{Name: "b", Outcome: backup.Skipped}, {Name: "a", Outcome: backup.Failed}}, AtMost(few)); diff != "" {
 		t.Errorf("a short list was changed (-want +got):\n%s", diff)
 	}
 }

@@ -120,7 +120,7 @@ func clusterWarnings(p backup.ProxmoxPolicy, c backup.Cluster) (items []Item) {
 	if c.Storage.Datastore != "" && (c.Storage.Datastore != p.Datastore || c.Storage.Namespace != p.Namespace) {
 		warn("writes to datastore %s, namespace %q, not to %s, %q: backups will not be found", c.Storage.Datastore, c.Storage.Namespace, p.Datastore, p.Namespace)
 	}
-	if c.Storage.Prune != "" {
+	if c.Storage.Prune != "" && c.Storage.Prune != "keep-all=1" {
 		// With remove=0, vzdump fails once that limit is reached.
 		warn("has its own prune-backups (%s); set it to keep-all=1, or vzdump will fail with \"max backup limit\"", c.Storage.Prune)
 	}

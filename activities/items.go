@@ -11,9 +11,9 @@ import (
 // below 256 KiB, well under Temporal's 2 MB for one payload.
 const maxListed = 200
 
-// atMost bounds a list of items: their texts, and, where there are too many, to
+// AtMost bounds a list of items: their texts, and, where there are too many, to
 // the worst of them and how many more there were.
-func atMost(items []Item) []Item {
+func AtMost(items []Item) []Item {
 	for i := range items {
 		items[i].Detail = short(items[i].Detail)
 	}

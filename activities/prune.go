@@ -53,7 +53,7 @@ func (a *Pools) Prune(ctx context.Context, p PruneParams) (PruneResult, error) {
 		res.Kept += part.kept
 		items = append(items, part.items...)
 	}
-	res.Items = atMost(items)
+	res.Items = AtMost(items)
 	if err := a.useUpMassAcks(ctx, world, p.Scope, parts); err != nil {
 		return res, failure(err)
 	}

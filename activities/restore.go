@@ -92,6 +92,9 @@ func (a *Copies) knownDatasets(ctx context.Context, w World, from backup.Where) 
 // fromPool copies the file out of a snapshot, which is mounted for it: an unmounted
 // replica has no .zfs.
 func (a *Copies) fromPool(ctx context.Context, w World, dataset, rel string, p RestoreParams, to *target) (_ Restored, err error) {
+	if err := w.Failed[backup.PoolOf(dataset)]; err != nil {
+		return Restored{}, err
+	}
 	snap, ok := backup.PointAt(a.Pools.Policy.Prefix, w.Snapshots[dataset], p.At)
 	if !ok {
 		return Restored{}, fmt.Errorf("%s has no snapshot of ours at or before %q: %w", dataset, p.At, backup.ErrNotFound)

@@ -36,7 +36,7 @@ func (a *Pools) TakeSnapshots(ctx context.Context, p TakeSnapshotsParams) (TakeS
 			break
 		}
 	}
-	res.Taken, res.Items = t.taken, atMost(t.items)
+	res.Taken, res.Items = t.taken, AtMost(t.items)
 	if err != nil {
 		return res, failure(fmt.Errorf("snapshot %d datasets of %s: %w", len(p.Datasets), p.Pool, err))
 	}

@@ -189,6 +189,9 @@ func (c targetCopies) of(ctx context.Context, w World, dataset string) backup.Co
 // snapshot is as good as it if nothing was written in between.
 func (c targetCopies) one(ctx context.Context, w World, o backup.OffsitePolicy, dataset string) backup.Copy {
 	d := w.dataset(dataset)
+	if err := w.Failed[backup.PoolOf(dataset)]; err != nil {
+		return backup.Copy{State: backup.CopyUnknown, Where: o.Name, Note: err.Error()}
+	}
 	if d == nil {
 		return backup.Copy{State: backup.CopyMissing, Where: o.Name}
 	}

@@ -125,7 +125,7 @@ func awaitReady(t testing.TB) {
 // that a killed daemon does not end the wait.
 func night(t testing.TB) (report map[string]any, id string) {
 	t.Helper()
-	out := sh(t, "triplicate run nightly --json --wait; [ $? -le 3 ] || [ $? = 6 ]")
+	out := sh(t, "triplicate run nightly --json --wait; rc=$?; [ $rc -le 3 ] || [ $rc = 6 ]")
 	if err := json.Unmarshal([]byte(out), &report); err != nil {
 		t.Fatalf("report: %v in %s", err, out)
 	}

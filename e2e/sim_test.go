@@ -79,7 +79,7 @@ func (s seen) once(t *testing.T, changed ...string) {
 // data counts the objects that hold data.
 func (s seen) data() (n int) {
 	for key := range s.Versions {
-		if strings.Contains(key, "/data/") {
+		if strings.HasPrefix(key, "smith/hdd/data/") {
 			n++
 		}
 	}

@@ -145,6 +145,9 @@ func (c *cli) printPlan(p planned, policy backup.Policy, all bool) {
 	for _, text := range p.Problems {
 		fmt.Fprintf(c.out, "%s %s\n", c.paint(backup.Warning, "cannot be seen:"), text)
 	}
+	for _, it := range p.Nightly.Items {
+		fmt.Fprintf(c.out, "%s %s: %s\n", c.paint(it.Outcome, string(it.Outcome)), it.Name, it.Detail)
+	}
 	for _, n := range p.Nightly.Notes {
 		fmt.Fprintf(c.out, "note: %s\n", n)
 	}

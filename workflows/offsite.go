@@ -64,6 +64,7 @@ func Offsite(ctx workflow.Context, p OffsiteParams) (OffsiteSummary, error) {
 	}
 	for n := 0; len(p.Plan.Datasets) > 0; n++ {
 		if n >= copiesPerRun || workflow.GetInfo(ctx).GetContinueAsNewSuggested() {
+			p.Sum.Items = activities.AtMost(p.Sum.Items) // it is carried on
 			return p.Sum, workflow.NewContinueAsNewError(ctx, Offsite, p)
 		}
 		dataset := p.Plan.Datasets[0]
@@ -116,12 +117,9 @@ func copyOne(ctx workflow.Context, p *OffsiteParams, dataset string) error {
 	return nil
 }
 
-// add appends an item within the bounds of a report: the summary is carried from
-// run to run.
+// add appends an item.
 func (s *OffsiteSummary) add(it activities.Item) {
-	report := StageReport{Items: s.Items}
-	report.add(it)
-	s.Items = report.Items
+	s.Items = append(s.Items, it)
 	s.Outcome = backup.Worst(s.Outcome, it.Outcome)
 }
 
@@ -133,7 +131,8 @@ func finishOffsite(ctx workflow.Context, sum OffsiteSummary) (OffsiteSummary, er
 			firstFailed = it.Name + ": " + it.Detail
 		}
 	}
-	sum.Detail = fmt.Sprintf("%d of %d datasets up to date, %d objects, %s, about %s",
+	sum.Items = activities.AtMost(sum.Items)
+	sum.Detail = fmt.Sprintf("%d of %d datasets up to date, %d objects, %s, requests for %s",
 		sum.Datasets, sum.Total, sum.Objects, backup.Bytes(sum.Bytes), backup.USD(sum.USD))
 	err := workflow.UpsertTypedSearchAttributes(ctx, AttrOutcome.ValueSet(string(sum.Outcome)), AttrBytes.ValueSet(sum.Bytes))
 	if err != nil {

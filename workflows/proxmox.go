@@ -66,6 +66,7 @@ func Proxmox(ctx workflow.Context, p ProxmoxParams) (ProxmoxSummary, error) {
 			firstFailed = it.Name + ": " + it.Detail
 		}
 	}
+	sum.Items = activities.AtMost(sum.Items)
 	sum.Detail = fmt.Sprintf("%d of %d guests backed up, %s sent", sum.Guests, total, backup.Bytes(sum.Bytes))
 	err = workflow.UpsertTypedSearchAttributes(ctx, AttrOutcome.ValueSet(string(sum.Outcome)), AttrBytes.ValueSet(sum.Bytes))
 	if err != nil {

@@ -99,6 +99,7 @@ func finishReplica(ctx workflow.Context, sum ReplicateSummary, plan activities.R
 			first = it.Name + ": " + it.Detail
 		}
 	}
+	sum.Items = activities.AtMost(sum.Items)
 	sum.Detail = fmt.Sprintf("%d of %d datasets up to date, %s sent", sum.Datasets, total, backup.Bytes(sum.Bytes))
 	err := workflow.UpsertTypedSearchAttributes(ctx, AttrOutcome.ValueSet(string(sum.Outcome)), AttrBytes.ValueSet(sum.Bytes))
 	if err != nil {

@@ -60,7 +60,7 @@ func (s *servers) objects(st *state) error {
 	defer cancel()
 	return b.Versions(ctx, "", func(o backup.Object) error {
 		st.Versions[o.Key]++
-		if o.Latest && strings.Contains(o.Key, "/data/") {
+		if o.Latest && strings.HasPrefix(o.Key, "smith/hdd/data/") {
 			st.Classes[o.Class]++
 		}
 		return nil
