@@ -16,6 +16,7 @@ type copying struct {
 	target   backup.OffsitePolicy
 	params   CopyOffsiteParams
 	res      CopyOffsiteResult
+	partial  bool // some files could not be read
 	progress atomic.Pointer[OffsiteProgress]
 }
 
@@ -170,6 +171,10 @@ func (c *copying) copy(ctx context.Context, src source, snap backup.Snapshot) er
 	if err != nil || !done {
 		return err
 	}
+	if c.partial {
+		// Without a bookmark the next run compares again, and tries those files again.
+		return c.settle(ctx, src, snap)
+	}
 	stamp := c.stampOf(snap)
 	if err := c.ZFS.Bookmark(ctx, snap, backup.OffsiteName(c.Policy.Prefix, c.target.Name, stamp)); err != nil {
 		return err
@@ -229,6 +234,7 @@ func (c *copying) upload(ctx context.Context, src source, snap backup.Snapshot) 
 // remark says what of the dataset is not in the copy.
 func (c *copying) remark(s backup.Survey, r backup.OffsiteResult) {
 	if n := r.FailedCount; n > 0 && len(r.Failed) > 0 {
+		c.partial = true
 		c.res.Outcome = backup.Warning
 		c.res.Detail += fmt.Sprintf("; %d files could not be read, such as %q; their older copy stays", n, r.Failed[0])
 	}

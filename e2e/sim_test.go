@@ -61,6 +61,9 @@ func (s seen) once(t *testing.T, changed ...string) {
 		}
 	}
 	for key, n := range s.Versions {
+		if strings.HasPrefix(key, "smith/hdd/data/hdd/backups-vm/") {
+			continue // the datastore's own files change every night
+		}
 		want := 1
 		for _, c := range changed {
 			if strings.HasSuffix(key, c) {
