@@ -20,7 +20,7 @@ import (
 const root = ".."
 
 // daemon is a real triplicated with a database of its own, on a machine where no
-// pool is imported: what its runs come to does not matter here, only that they end.
+// pool is imported: its runs wait for one until somebody cancels them.
 type daemon struct {
 	t       *testing.T
 	dir     string
@@ -81,8 +81,8 @@ func block(t *testing.T, key string) string {
 	return string(found)
 }
 
-// noPools answers as zfs does where no pool is imported. Without any zfs, or with
-// the pools of the machine that the test runs on, runs would not end soon.
+// noPools answers as zfs does where no pool is imported: the pools of the machine
+// that the test runs on are none of its business.
 const noPools = `#!/bin/sh
 printf "cannot open '%s': dataset does not exist\n" nvme hdd >&2
 exit 1

@@ -45,7 +45,10 @@ type nightly struct {
 func (d *daemon) nightly() nightly {
 	d.t.Helper()
 	var all []nightly
-	out := d.sh("bin/triplicate schedules list --json")
+	out, err := d.run("bin/triplicate schedules list --json")
+	if err != nil {
+		d.t.Fatalf("%v\n%s", err, out)
+	}
 	if err := json.Unmarshal([]byte(out), &all); err != nil {
 		d.t.Fatal(err)
 	}
@@ -56,6 +59,9 @@ func (d *daemon) nightly() nightly {
 	return all[i]
 }
 
+// anID is the ID of a night that a schedule started.
+var anID = regexp.MustCompile(`smith-nightly-\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`)
+
 // runs are the workflow IDs of nights, as the tool lists them.
 func (d *daemon) runs(tool string) (ids []string, out string) {
 	d.t.Helper()
@@ -63,12 +69,31 @@ func (d *daemon) runs(tool string) (ids []string, out string) {
 	if err != nil {
 		d.t.Fatalf("%v\n%s", err, out)
 	}
-	return regexp.MustCompile(`smith-nightly-\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`).FindAllString(out, -1), out
+	return anID.FindAllString(out, -1), out
+}
+
+// started waits for a run that is not among the ones before, and cancels it.
+func (d *daemon) started(tool string, before []string, what string) (id string) {
+	d.t.Helper()
+	d.eventually(what+" is listed", func() (bool, string) {
+		now, out := d.runs(tool)
+		i := slices.IndexFunc(now, func(id string) bool { return !slices.Contains(before, id) })
+		if i >= 0 {
+			id = now[i]
+		}
+		return i >= 0, out
+	})
+	d.sh(anID.ReplaceAllString(line(d.t, tool, "cancel"), id))
+	d.eventually(what+" has ended", func() (bool, string) {
+		out, err := d.run("bin/triplicate schedules list --json")
+		return err == nil && !strings.Contains(out, `"running"`), out
+	})
+	return id
 }
 
 // TestSchedulesFromTheCommandLine does with temporal and with tctl what operators
 // do: a pause with its reason survives sync and restart, a trigger and a backfill
-// start runs. The lines are those of docs/operations.md.
+// start runs, which can be cancelled. The lines are those of docs/operations.md.
 func TestSchedulesFromTheCommandLine(t *testing.T) {
 	d := newDaemon(t)
 	zone, err := time.LoadLocation("Europe/Vienna")
@@ -88,17 +113,15 @@ func TestSchedulesFromTheCommandLine(t *testing.T) {
 			pause(t, d, tool)
 			before, _ := d.runs(tool)
 			d.sh(line(t, tool, "trigger"))
-			d.eventually("the triggered night is listed", func() (bool, string) {
-				now, out := d.runs(tool)
-				return len(now) > len(before), out
-			})
+			d.started(tool, before, "the triggered night")
+			before, _ = d.runs(tool)
 			// The night, a few days ago; another one for each tool.
 			night := time.Date(y, m, day-2-i, 1, 30, 0, 0, zone)
 			d.sh(backfillOf(line(t, tool, "backfill"), night))
-			d.eventually("the backfilled night is listed", func() (bool, string) {
-				now, out := d.runs(tool)
-				return slices.Contains(now, "smith-nightly-"+night.UTC().Format(time.RFC3339)), out
-			})
+			want := "smith-nightly-" + night.UTC().Format(time.RFC3339)
+			if got := d.started(tool, before, "the backfilled night"); got != want {
+				t.Errorf("the backfill started %s, want %s", got, want)
+			}
 		})
 	}
 	d.sh(line(t, "temporal", "workflow", "list", `"failed"'`))
