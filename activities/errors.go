@@ -28,8 +28,8 @@ const (
 	TypeFingerprint    = "Fingerprint" // another certificate than the pinned one
 	TypeRefused        = "Refused"     // the server said no, and will again
 	TypeClockSkew      = "ClockSkew"
-	TypeTwoWriters     = "TwoWriters" // somebody else writes manifests of the same dataset
-	TypeManifest       = "Manifest"   // a manifest in the bucket is damaged or not ours
+	TypeTwoWriters     = "TwoWriters"  // somebody else writes manifests of the same dataset
+	TypeManifest       = "Manifest"    // a manifest in the bucket is damaged or not ours
 	TypeStampTooOld    = "StampTooOld" // too late for this stamp; another one is right
 )
 
