@@ -68,7 +68,7 @@ func (a *Guests) StartDump(ctx context.Context, p StartDumpParams) (StartDumpRes
 		if !errors.Is(err, backup.ErrGuestMoved) {
 			break
 		}
-		if g, nodes, err = a.guest(ctx, p.VMID); err != nil {
+		if g, _, err = a.guest(ctx, p.VMID); err != nil {
 			return res, failure(err)
 		}
 	}

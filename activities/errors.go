@@ -41,11 +41,10 @@ const (
 )
 
 // ErrNotConfigured is what a made-up name meets: a workflow named something that
-// the config does not
-// have. Inputs are names only.
+// the config does not have. Inputs are names only.
 var ErrNotConfigured = errors.New("not in the config")
 
-// ErrStampTooOld: it is too late, or too early, to take a snapshot by this stamp.
+// ErrStampTooOld means that it is too late, or too early, to take a snapshot by this stamp.
 var ErrStampTooOld = errors.New("the time in the name is not now, and nothing is back-dated")
 
 // permanent is the one table of what no retry can cure. A full pool is in it

@@ -2,7 +2,6 @@ package activities_test
 
 import (
 	"context"
-	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -89,16 +88,6 @@ func must(t *testing.T, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-}
-
-// vzdumps counts what was asked of the cluster for a guest.
-func (p *proxmox) vzdumps(vmid int) (n int) {
-	for _, r := range p.cluster.Journal() {
-		if r.Method == "POST" && strings.HasSuffix(r.Path, "/vzdump") && strings.Join(r.Form["vmid"], "") == fmt.Sprint(vmid) {
-			n++
-		}
-	}
-	return n
 }
 
 func (p *proxmox) start(vmid int, key string) (activities.StartDumpResult, error) {

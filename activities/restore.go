@@ -112,7 +112,7 @@ func (a *Copies) fromPool(ctx context.Context, w World, dataset, rel string, p R
 	if err != nil {
 		return Restored{}, err
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	info, err := root.Lstat(rel)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Restored{}, fmt.Errorf("%s is not in %s: %w", rel, snap, backup.ErrNotFound)

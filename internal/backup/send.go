@@ -355,7 +355,7 @@ func SourceProtected(prefix string, r Replica, snaps []Snapshot, marks []Bookmar
 	return keep
 }
 
-// RefuseUnread: a replica's partial receive needs snapshots of its source, and
+// RefuseUnread means that a replica's partial receive needs snapshots of its source, and
 // which ones could not be read just now.
 const RefuseUnread Refusal = "what a replica has half received could not be read, so nothing is destroyed; the next prune looks again"
 

@@ -206,15 +206,15 @@ func (b *Bucket) wrap(what string, f *failure) error {
 		said = f.err.Error()
 	case f.code == "":
 		said = fmt.Sprintf("%d %s", f.status, http.StatusText(f.status))
-	case meaning == backup.ErrClockSkew:
-	case meaning == backup.ErrCredentials: // what else it says is about the key
+	case errors.Is(meaning, backup.ErrClockSkew):
+	case errors.Is(meaning, backup.ErrCredentials): // what else it says is about the key
 	case f.message != "":
 		said += ": " + strings.TrimRight(f.message, ".")
 	}
 	switch {
 	case f.code == "NoSuchBucket":
 		said = "bucket " + b.conf.Bucket
-	case meaning == backup.ErrClockSkew && !f.date.IsZero():
+	case errors.Is(meaning, backup.ErrClockSkew) && !f.date.IsZero():
 		said = fmt.Sprintf("off by %s", f.date.Sub(b.conf.Now()).Abs().Round(time.Second))
 	case f.region != "" && f.region != b.conf.Region && (f.status/100 == 3 || f.status == http.StatusBadRequest):
 		said = fmt.Sprintf("the bucket is in region %s, not %s", f.region, b.conf.Region)

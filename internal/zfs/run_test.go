@@ -108,7 +108,7 @@ func TestManyMissingNames(t *testing.T) {
 			stub(t, tt.script)
 			h := &Host{}
 			ctx := t.Context()
-			if tt.fails == context.DeadlineExceeded {
+			if errors.Is(tt.fails, context.DeadlineExceeded) {
 				var cancel context.CancelFunc
 				ctx, cancel = context.WithTimeout(ctx, time.Second)
 				defer cancel()

@@ -68,7 +68,7 @@ func ask(ctx context.Context, o options, verb string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {
 		return fmt.Errorf("%s: %s", verb, resp.Status)
 	}

@@ -191,7 +191,7 @@ func (s *schema) checkFormat(format any, text string) error {
 	if !ok {
 		return nil
 	}
-	if hash, ok := s.formats.Properties[name]; ok {
+	if hash, ok := s.Properties[name]; ok {
 		return s.checkProperties(hash, text)
 	}
 	parts := []string{text}
@@ -239,7 +239,7 @@ func (s *schema) checkAnswer(method, path string, data any) error {
 }
 
 func (s *schema) checkValue(p property, value any, where string) error {
-	fits := true
+	var fits bool
 	switch v := value.(type) {
 	case nil:
 		fits = p.Type == "null"
