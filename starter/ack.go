@@ -39,7 +39,7 @@ func (c *cli) ackCommand() *cobra.Command {
 		},
 	})
 	ack.AddCommand(c.ackOffsiteCommand())
-	return ack
+	return needsWord(ack)
 }
 
 func (c *cli) ackOffsiteCommand() *cobra.Command {

@@ -88,12 +88,14 @@ func TestRunStarts(t *testing.T) {
 
 // TestRunRefused: who is told what when a run does not start.
 func TestRunRefused(t *testing.T) {
+	busy := serviceerror.NewWorkflowExecutionAlreadyStarted("Workflow execution is already running", "", "")
 	for name, tc := range map[string]struct {
 		config string // "" : nothing listens
 		args   []string
 		code   int
 		says   string
 	}{
+		"it runs already":     {frontend(t, &answers{start: busy}), []string{"run", "replicate", "personal"}, exitBusy, "smith-replicate-personal is running already"},
 		"no such replica":     {frontend(t, nil), []string{"run", "replicate", "vm"}, exitUsage, `no replica "vm"; there are: personal`},
 		"the server says no":  {frontend(t, &answers{start: serviceerror.NewPermissionDenied("no", "")}), []string{"run", "nightly"}, exitUnreachable, "start smith-nightly-run-"},
 		"no server":           {"", []string{"run", "nightly"}, exitUnreachable, "systemctl status triplicated"},

@@ -174,6 +174,7 @@ func TestMassDestroyWaitsForAck(t *testing.T) {
 	for hour := range 40 {
 		s.snapshot(noon.Add(time.Duration(hour-40)*time.Hour), "nvme/personal")
 	}
+	s.must(exitApproval, "plan", "--json")
 	got := s.must(exitApproval, "plan")
 	if !strings.Contains(got.out, "refused: "+string(backup.RefuseMass)) {
 		t.Errorf("no refusal in:\n%s", got.out)

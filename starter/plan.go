@@ -53,9 +53,12 @@ each snapshot. It calls the very functions that a run calls, and changes nothing
 				return exit{exitUnreachable, err}
 			}
 			if c.json {
-				return c.printJSON(p)
+				if err := c.printJSON(p); err != nil {
+					return err
+				}
+			} else {
+				c.printPlan(p, copies.Pools.Policy, all)
 			}
-			c.printPlan(p, copies.Pools.Policy, all)
 			for _, d := range p.Prune {
 				if d.Refusal != backup.RefuseNone {
 					return exit{code: exitApproval}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"go.temporal.io/sdk/client"
@@ -102,7 +103,7 @@ func (c *cli) run(ctx context.Context, args []string) int {
 		} else {
 			fmt.Fprintln(c.errOut, "triplicate:", e.err)
 		}
-		if e.code == exitUsage {
+		if e.code == exitUsage && !c.json {
 			fmt.Fprintln(c.errOut, "try: triplicate --help")
 		}
 	}
@@ -129,6 +130,20 @@ why, starts runs and follows them. The daemon triplicated does the work.
 	root.AddCommand(c.checkCommand(), c.planCommand(), c.runCommand(), c.followCommand(), c.statusCommand(), c.snapshotsCommand(),
 		c.restoreCommand(), c.schedulesCommand(), c.replayCommand(), c.ackCommand(), c.versionCommand())
 	return root
+}
+
+// needsWord makes a verb that is only a beginning say so. Left to itself cobra
+// prints the help and ends with 0, and a mistyped cron job would seem to work.
+func needsWord(cmd *cobra.Command) *cobra.Command {
+	cmd.Args = cobra.NoArgs
+	cmd.RunE = func(cc *cobra.Command, _ []string) error {
+		var words []string
+		for _, sub := range cc.Commands() {
+			words = append(words, sub.Name())
+		}
+		return fmt.Errorf("%s what? one of: %s", cc.CommandPath(), strings.Join(words, ", "))
+	}
+	return cmd
 }
 
 func (c *cli) versionCommand() *cobra.Command {

@@ -72,7 +72,7 @@ func (c *cli) runCommand() *cobra.Command {
 			}
 			return "", nil, nil, fmt.Errorf("no replica %q; there are: %s", name, strings.Join(names, ", "))
 		})
-	return cmd
+	return needsWord(cmd)
 }
 
 // byHand gives a run started by hand an ID of its own.
@@ -96,8 +96,10 @@ func (c *cli) start(ctx context.Context, wait bool, arg string,
 	run, err := tc.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
 		ID: id, TaskQueue: workflows.TaskQueue(cfg.Host),
 		WorkflowIDConflictPolicy: enums.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
-		StaticSummary:            "started by hand",
-		TypedSearchAttributes:    temporal.NewSearchAttributes(workflows.AttrHost.ValueSet(cfg.Host)),
+		// Else the SDK gives the run that is there as if it had started it.
+		WorkflowExecutionErrorWhenAlreadyStarted: true,
+		StaticSummary:                            "started by hand",
+		TypedSearchAttributes:                    temporal.NewSearchAttributes(workflows.AttrHost.ValueSet(cfg.Host)),
 	}, wf, params)
 	var running *serviceerror.WorkflowExecutionAlreadyStarted
 	if errors.As(err, &running) {

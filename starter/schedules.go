@@ -70,7 +70,7 @@ told, and the next sync would set it right again.
 			return nil
 		},
 	})
-	return cmd
+	return needsWord(cmd)
 }
 
 func (c *cli) printSchedules(list []schedules.Status, zone *time.Location) error {

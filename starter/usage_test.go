@@ -17,6 +17,10 @@ func TestWrongUsage(t *testing.T) {
 		"unknown verb":            {"sttaus"},
 		"unknown flag":            {"status", "--jsn"},
 		"too many arguments":      {"status", "nvme"},
+		"half a verb":             {"run"},
+		"unknown second word":     {"run", "nightlyy"},
+		"unknown schedules word":  {"schedules", "lst"},
+		"unknown ack word":        {"ack", "retentoin", "nvme/personal"},
 		"argument missing":        {"replay"},
 		"replica missing":         {"run", "replicate"},
 		"dataset of ack missing":  {"ack", "retention"},
@@ -70,12 +74,11 @@ func TestErrorsAsJSON(t *testing.T) {
 		{[]string{"run", "replicate", "--json"}, exitUsage, "arg"},
 	} {
 		got := s.must(tc.code, tc.args...)
-		line, _, _ := strings.Cut(got.err, "\n")
 		var e struct {
 			Error string `json:"error"`
 			Exit  int    `json:"exit"`
 		}
-		if err := json.Unmarshal([]byte(line), &e); err != nil || e.Exit != tc.code || !strings.Contains(e.Error, tc.says) || got.out != "" {
+		if err := json.Unmarshal([]byte(got.err), &e); err != nil || e.Exit != tc.code || !strings.Contains(e.Error, tc.says) || got.out != "" {
 			t.Errorf("%v: %v in %q, stdout %q; want exit %d and %q", tc.args, err, got.err, got.out, tc.code, tc.says)
 		}
 	}
