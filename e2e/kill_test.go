@@ -23,13 +23,14 @@ func TestKilledAtTenPointsOfANight(t *testing.T) {
 		t.Fatalf("a night took %d commands (%v), too few to believe", total, err)
 	}
 
+	// Twelve are set, for two may hit one daemon: its commands run side by side.
 	var kills strings.Builder
-	for i := range 10 {
+	for i := range 12 {
 		how := []string{"before", "after"}[i%2]
 		if i == 4 {
 			how = "mid"
 		}
-		fmt.Fprintf(&kills, "%d %s\n", 2+i*total/10, how)
+		fmt.Fprintf(&kills, "%d %s\n", 2+i*total/12, how)
 	}
 	snapshots := len(points(t, "hdd/data"))
 	sh(t, `echo changed >/nvme/personal/2.txt; zfs create nvme/personal/big
@@ -39,8 +40,8 @@ func TestKilledAtTenPointsOfANight(t *testing.T) {
 	report, _ := night(t)
 	killed := lines(sh(t, "cat /run/e2e/killed"))
 	t.Logf("killed at, of %d commands:\n%s", total, strings.Join(killed, "\n"))
-	if ends := len(lines(sh(t, "cat /run/e2e/ends"))); ends != 10 || len(killed) != 10 {
-		t.Errorf("the daemon ended %d times by %d kills, want 10", ends, len(killed))
+	if ends := len(lines(sh(t, "cat /run/e2e/ends"))); ends < 10 || len(killed) < 10 {
+		t.Errorf("the daemon ended %d times by %d kills, want 10 at least", ends, len(killed))
 	}
 	if report["outcome"] != "ok" {
 		t.Errorf("outcome %v, want ok: %v", report["outcome"], report)
