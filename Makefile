@@ -1,4 +1,4 @@
-# make night: a newcomer's first command. make test: all that must pass.
+# make demo: a newcomer's first command. make test: all that must pass.
 
 export CGO_ENABLED ?= 0
 VERSION := $(shell git describe --always --dirty 2>/dev/null || echo dev)
@@ -6,7 +6,7 @@ VERSION := $(shell git describe --always --dirty 2>/dev/null || echo dev)
 export GOFLAGS += -trimpath
 FLAGS   := -ldflags "-s -w -X main.version=$(VERSION)"
 
-.PHONY: build sim night test unit lab-test interop lint check fmt replay-record down
+.PHONY: build sim fake demo night test unit lab-test interop lint check fmt replay-record down
 
 build: ## bin/triplicated, the daemon, and bin/triplicate, the command
 	go build $(FLAGS) -o bin/triplicated ./worker
@@ -15,9 +15,20 @@ build: ## bin/triplicated, the daemon, and bin/triplicate, the command
 sim: ## bin/sim, the simulated Proxmox and bucket of the lab
 	go build $(FLAGS) -o bin/sim ./lab/sim
 
-night: ## two nights on real OpenZFS in the lab VM, printed as they happen
-	.ci/timed build $(MAKE) --no-print-directory build sim
-	lab/night
+demo: ## two nights and three restores, printed as they happen; STAY=1 keeps it up, DEMO_ZFS=fake is the one-minute look
+	.ci/timed build $(MAKE) --no-print-directory build sim bin/demo
+	bin/demo $(if $(STAY),--stay)
+
+night: ## the demo on real OpenZFS in the lab VM
+	DEMO_ZFS=vm $(MAKE) --no-print-directory demo
+
+.PHONY: bin/demo
+bin/demo:
+	go build $(FLAGS) -o bin/demo ./demo
+
+fake: sim ## bin/fake, the daemon and the command on pools that are simulated too
+	go build $(FLAGS) -tags fakezfs -o bin/fake/triplicated ./worker
+	go build $(FLAGS) -tags fakezfs -o bin/fake/triplicate ./starter
 
 test: ## everything: unit tests, then the contract and whole nights on real OpenZFS
 	.ci/test

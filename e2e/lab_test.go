@@ -70,7 +70,7 @@ func smith(t *testing.T) {
 	}
 	push(t, "testdata/shim", "/opt/e2e")
 	push(t, "testdata/supervise", "/opt/e2e")
-	push(t, "testdata/smith.yaml", "/etc/triplicate")
+	push(t, filepath.Join(root, "demo", "smith.yaml"), "/etc/triplicate")
 	sh(t, `
 		mv /etc/triplicate/smith.yaml /etc/triplicate/triplicate.yaml
 		for p in nvme hdd; do

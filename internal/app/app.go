@@ -16,7 +16,6 @@ import (
 
 	"triplicate/activities"
 	"triplicate/internal/config"
-	"triplicate/internal/zfs"
 )
 
 // DefaultConfig is where the config is unless a flag or TRIPLICATE_CONFIG says
@@ -34,7 +33,7 @@ func ConfigPath() string {
 // Pools are the steps on this machine's pools.
 func Pools(cfg *config.Config) *activities.Pools {
 	return &activities.Pools{
-		ZFS: &zfs.Host{}, Policy: cfg.Policy(), Locks: activities.NewLocks(), Now: time.Now,
+		ZFS: newZFS(), Policy: cfg.Policy(), Locks: activities.NewLocks(), Now: time.Now,
 	}
 }
 

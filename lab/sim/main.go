@@ -34,9 +34,13 @@ func main() {
 type options struct {
 	dir, schema, datastore, bucket string
 	control                        string
+	shift                          int
 	speed                          float64
 	size, dirty                    int64
 }
+
+// addr is a port of the loopback, shifted.
+func (o options) addr(port int) string { return fmt.Sprintf("127.0.0.1:%d", port+o.shift) }
 
 func run(ctx context.Context, args []string, out io.Writer) error {
 	var o options
@@ -45,12 +49,16 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	flags.StringVar(&o.schema, "schema", "", "the `folder` with the vendor's API schemas; requests are checked against them")
 	flags.StringVar(&o.datastore, "datastore", "", "a `folder` for the datastore's real files; none are written without it")
 	flags.StringVar(&o.bucket, "bucket", "", "a `folder` for the bucket; in memory without it")
-	flags.StringVar(&o.control, "control", "127.0.0.1:9600", "where state and block are asked")
-	flags.Float64Var(&o.speed, "speed", 30, "how much faster than real time Proxmox's and Glacier's clocks run")
+	flags.StringVar(&o.control, "control", "", "where state and block are asked (default 127.0.0.1:9600, shifted)")
+	flags.IntVar(&o.shift, "shift", 0, "added to every port, where others are taken")
+	flags.Float64Var(&o.speed, "speed", 30, "how much faster than in reality guests are backed up and files thawed")
 	flags.Int64Var(&o.size, "size", 8<<30, "bytes of a guest's first backup")
 	flags.Int64Var(&o.dirty, "dirty", 1<<30, "bytes of a later one")
 	if err := flags.Parse(args); err != nil {
 		return err
+	}
+	if o.control == "" {
+		o.control = o.addr(9600)
 	}
 	if verb := flags.Arg(0); verb != "" {
 		return ask(ctx, o, verb, out)

@@ -24,7 +24,6 @@ const (
 	secretKey = "canary-aws-Zq8vN1xW5tR3kLm7"
 	bucket    = "smith-offsite"
 	datastore = "backups-vm"
-	pbsAddr   = "127.0.0.1:8007"
 )
 
 // servers are the three, running.
@@ -32,6 +31,7 @@ type servers struct {
 	pve     *pvetest.Cluster
 	pbs     *pbstest.Server
 	store   *pbstest.Store
+	s3url   string
 	s3      *s3test.Server
 	ended   chan error
 	started time.Time
@@ -43,15 +43,15 @@ func start(ctx context.Context, o options) (*servers, error) {
 	if err := s.startPBS(o); err != nil {
 		return nil, err
 	}
-	go func() { s.ended <- s.pbs.Serve(ctx, pbsAddr) }()
-	if err := s.startPVE(ctx, o); err != nil {
-		return nil, err
-	}
-	s3URL, err := s.startS3(ctx, o)
+	go func() { s.ended <- s.pbs.Serve(ctx, o.addr(8007)) }()
+	err := s.startPVE(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	return s, s.writeConfig(o, "https://"+pbsAddr, s3URL)
+	if s.s3url, err = s.startS3(ctx, o); err != nil {
+		return nil, err
+	}
+	return s, s.writeConfig(o)
 }
 
 func (s *servers) startPBS(o options) (err error) {
@@ -89,14 +89,15 @@ func (s *servers) startPVE(ctx context.Context, o options) (err error) {
 			{Name: "pbs", Type: "pbs", Datastore: datastore},
 		},
 		Tokens: []pvetest.Token{{ID: id, Secret: secret}},
-		Now:    time.Now, Speed: o.speed, Rate: 400 << 20, Schema: o.schema,
+		// A faster clock would date the backups in the future: faster disks do not.
+		Now: time.Now, Rate: int64(o.speed * 400 * (1 << 20)), Schema: o.schema,
 		Begin: s.store.Begin, Save: s.store.Save, Abort: s.store.Abort,
 	})
 	if err != nil {
 		return err
 	}
 	go func() {
-		s.ended <- s.pve.Serve(ctx, []string{"127.0.0.1:8006", "127.0.0.1:8016", "127.0.0.1:8026"})
+		s.ended <- s.pve.Serve(ctx, []string{o.addr(8006), o.addr(8016), o.addr(8026)})
 	}()
 	return nil
 }
@@ -118,7 +119,7 @@ func (s *servers) startS3(ctx context.Context, o options) (url string, err error
 			return "", err
 		}
 	}
-	go func() { s.ended <- s.s3.Serve(ctx, "127.0.0.1:9000") }()
+	go func() { s.ended <- s.s3.Serve(ctx, o.addr(9000)) }()
 	select {
 	case url = <-ready:
 		return url, nil
@@ -138,13 +139,13 @@ func (s *servers) block(on bool) {
 }
 
 // writeConfig writes secrets and the piece of YAML that reaches the servers.
-func (s *servers) writeConfig(o options, pbsURL, s3URL string) error {
+func (s *servers) writeConfig(o options) error {
 	at := func(name string) string { return filepath.Join(o.dir, name) }
 	config := fmt.Sprintf(`proxmox:
   frequency: daily at 02:00
   keep: { daily: 3, weekly: 2, monthly: 3 }
   pve:
-    urls: [ https://127.0.0.1:8006, https://127.0.0.1:8016, https://127.0.0.1:8026 ]
+    urls: [ https://%s, https://%s, https://%s ]
     fingerprints: [ "%s" ]
     token: { file: %s }
     storage: pbs
@@ -163,7 +164,7 @@ offsite:
     prefix: smith/hdd
     endpoint: %s
     credentials: { file: %s }
-`, strings.Join(s.pve.Fingerprints(), `", "`), at("pve.token"), pbsURL, s.pbs.Fingerprint(), at("pbs.token"), datastore, bucket, s3URL, at("aws.credentials"))
+`, o.addr(8006), o.addr(8016), o.addr(8026), strings.Join(s.pve.Fingerprints(), `", "`), at("pve.token"), "https://"+o.addr(8007), s.pbs.Fingerprint(), at("pbs.token"), datastore, bucket, s.s3url, at("aws.credentials"))
 	for name, text := range map[string]string{
 		"pve.token": pveToken, "pbs.token": pbsToken,
 		"aws.credentials": fmt.Sprintf("[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n", accessKey, secretKey),

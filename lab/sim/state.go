@@ -49,7 +49,7 @@ func (s *servers) state() state {
 // objects lists the bucket as any client would.
 func (s *servers) objects(st *state) error {
 	b, err := s3.Open(s3.Config{
-		Bucket: bucket, Region: "eu-central-1", Endpoint: "http://127.0.0.1:9000", Tries: 1,
+		Bucket: bucket, Region: "eu-central-1", Endpoint: s.s3url, Tries: 1,
 		Credentials: func() (string, string, string, error) { return accessKey, secretKey, "", nil },
 	})
 	if err != nil {

@@ -14,7 +14,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"testing"
 	"time"
 
 	"triplicate/internal/backup"
@@ -24,7 +23,7 @@ import (
 // others set the scene, and fail the test if they cannot. It may be used by
 // several goroutines.
 type Host struct {
-	t        testing.TB
+	t        TB
 	dir      string // of all trees
 	mu       sync.Mutex
 	now      func() time.Time
@@ -69,8 +68,16 @@ type partial struct {
 	isNew bool
 }
 
+// TB is what a host needs of the test that sets its scene, or of a demo.
+type TB interface {
+	Helper()
+	Error(args ...any)
+	Fatal(args ...any)
+	TempDir() string
+}
+
 // New makes a host with pools of these names. Its folders go when the test ends.
-func New(t testing.TB, pools ...string) *Host {
+func New(t TB, pools ...string) *Host {
 	h := &Host{
 		t: t, dir: t.TempDir(), now: time.Now, guid: 1000,
 		pools: map[string]*backup.Pool{}, datasets: map[string]*dataset{},
