@@ -6,7 +6,7 @@ VERSION := $(shell git describe --always --dirty 2>/dev/null || echo dev)
 export GOFLAGS += -trimpath
 FLAGS   := -ldflags "-s -w -X main.version=$(VERSION)"
 
-.PHONY: build sim fake demo night test unit lab-test interop lint check fmt replay-record down
+.PHONY: build sim fake demo night test unit lab-test pictures interop lint check fmt replay-record down
 
 build: ## bin/triplicated, the daemon, and bin/triplicate, the command
 	go build $(FLAGS) -o bin/triplicated ./worker
@@ -38,6 +38,9 @@ unit: ## what needs no VM
 
 lab-test: ## what needs the VM
 	.ci/test lab
+
+pictures: ## docs/pictures, from the running program
+	PICTURES=../docs/pictures go test -tags demo -count=1 -timeout 20m -v ./demo
 
 interop: build ## temporal and tctl on the daemon's schedules; builds both the first time, several minutes
 	interop/clis

@@ -51,6 +51,7 @@ func TestWholeNight(t *testing.T) {
 	})
 	t.Run("killed in each stage", killedInEachStage)
 	t.Run("restored from all three places", restoredFromThree)
+	t.Run("rclone restores the bucket, and finds nothing to do", rcloneRestores)
 	t.Run("no secret anywhere", noSecret)
 	t.Run("every history replays", func(t *testing.T) {
 		for _, id := range []string{"smith-proxmox", "smith-guest-101", "smith-datastore", "smith-offsite-aws", "smith-replicate-personal"} {
