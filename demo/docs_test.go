@@ -15,7 +15,10 @@ import (
 )
 
 // A line of the docs that a reader would type.
-type line struct{ file, text string }
+type line struct {
+	file, text string
+	inline     bool
+}
 
 // programs begin such lines, in blocks and in the running text.
 var programs = []string{
@@ -94,7 +97,6 @@ func execute(t *testing.T, m *fake, l line, night string) {
 	for _, r := range [][2]string{
 		{"/usr/local/bin/", t.TempDir() + "/"},
 		{"/etc/triplicate/", t.TempDir() + "/"},
-		{" /tmp", " " + t.TempDir()},
 		{"2026-11-22", time.Now().Format(time.DateOnly)},
 		{"WORKFLOW-ID", night},
 		{"smith-nightly-2026-11-25T00:30:00Z", night},
@@ -103,6 +105,10 @@ func execute(t *testing.T, m *fake, l line, night string) {
 		{" triplicate.example.yaml", " ../triplicate.example.yaml"},
 	} {
 		text = strings.ReplaceAll(text, r[0], r[1])
+	}
+	text = regexp.MustCompile(`( |^)/tmp( |$)`).ReplaceAllString(text, "${1}"+t.TempDir()+"${2}")
+	if l.inline {
+		text += " --help" // a mention: the verb and its flags are there
 	}
 	cmd := m.command(t.Context(), "bash", "-ec", text)
 	bin, err := filepath.Abs("../bin/fake")
@@ -140,10 +146,13 @@ func commandLines(t *testing.T) (lines []line) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		fenced := false
+		fenced, drawing := false, false
 		for _, l := range strings.Split(string(data), "\n") {
 			if strings.HasPrefix(l, "```") {
-				fenced = !fenced
+				fenced, drawing = !fenced, l == "```text"
+				continue
+			}
+			if drawing {
 				continue
 			}
 			if rest, ok := strings.CutPrefix(l, "    "); ok || fenced {
@@ -151,13 +160,13 @@ func commandLines(t *testing.T) (lines []line) {
 					l = rest
 				}
 				if text, ok := command(l); ok {
-					lines = append(lines, line{file, text})
+					lines = append(lines, line{file, text, false})
 				}
 				continue
 			}
 			for _, code := range inline.FindAllStringSubmatch(l, -1) {
 				if text, ok := command(code[1]); ok && strings.Contains(text, " ") && !placeholder.MatchString(text) {
-					lines = append(lines, line{file, text})
+					lines = append(lines, line{file, text, true})
 				}
 			}
 		}
