@@ -2,112 +2,143 @@ package activities
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
+	"sync"
 	"time"
 
 	"triplicate/internal/backup"
 )
 
-// Finding is something that check has to say. ID is stable; docs/operations.md
-// has a section for each.
+// FindingID names what a finding is about, for good: scripts go by it, and
+// docs/checks.md has a section for each.
+type FindingID string
+
+// What check looks at.
+const (
+	FindConfig     FindingID = "config"
+	FindZFS        FindingID = "zfs"
+	FindPool       FindingID = "pool"
+	FindSpace      FindingID = "space"
+	FindMissing    FindingID = "missing"
+	FindUncovered  FindingID = "uncovered"
+	FindUnkept     FindingID = "unkept"
+	FindOrphan     FindingID = "orphan"
+	FindKey        FindingID = "key"
+	FindPrune      FindingID = "prune"
+	FindClock      FindingID = "clock"
+	FindZone       FindingID = "zone"
+	FindPermission FindingID = "permission"
+	FindSecret     FindingID = "secret"
+	FindPVE        FindingID = "pve"
+	FindPVEToken   FindingID = "pve-token"
+	FindStorage    FindingID = "pve-storage"
+	FindPBS        FindingID = "pbs"
+	FindPBSToken   FindingID = "pbs-token"
+	FindTimers     FindingID = "pbs-timers"
+	FindContainer  FindingID = "pbs-container"
+	FindUnsaved    FindingID = "pbs-coverage"
+	FindBucket     FindingID = "bucket"
+	FindVersioning FindingID = "bucket-versioning"
+	FindPublic     FindingID = "bucket-public-access"
+	FindEncryption FindingID = "bucket-encryption"
+	FindLifecycle  FindingID = "bucket-lifecycle"
+	FindTemporal   FindingID = "temporal"
+	FindDaemon     FindingID = "daemon"
+	FindSchedule   FindingID = "schedule"
+)
+
+// Finding is something that check has to say.
 type Finding struct {
-	ID      string         `json:"id"`
+	ID      FindingID      `json:"id"`
 	Outcome backup.Outcome `json:"outcome"` // ok, warning or failed
 	Text    string         `json:"text"`
+	Todo    string         `json:"todo,omitempty"` // empty if all is well
+	Doc     string         `json:"doc"`            // where more is said of it
 }
 
-// Check compares the config with this machine's pools and changes nothing.
-func (a *Pools) Check(ctx context.Context) []Finding {
-	var out []Finding
-	say := func(o backup.Outcome, id, format string, args ...any) {
-		out = append(out, Finding{ID: id, Outcome: o, Text: fmt.Sprintf(format, args...)})
-	}
-	pools, err := a.ZFS.Pools(ctx)
-	if err != nil {
-		say(backup.Failed, "zfs", "cannot list pools: %v; is ZFS loaded, and are you root?", err)
-		return out
-	}
-	a.checkPools(pools, say)
-	w, err := a.look(ctx)
-	if err != nil {
-		say(backup.Failed, "zfs", "cannot list datasets: %v", err)
-		return out
-	}
-	for _, pool := range a.roots() {
-		if err := w.Failed[pool]; err != nil {
-			say(backup.Failed, "zfs", "cannot list pool %s: %v", pool, err)
-		}
-	}
-	for _, m := range w.cover.Missing {
-		if w.Failed[backup.PoolOf(m)] == nil {
-			say(backup.Failed, "missing", "%s is in the config but not on this machine", m)
-		}
-	}
-	for _, d := range w.cover.Uncovered() {
-		say(backup.Warning, "uncovered", "%s is under no row: nothing snapshots it (add a row, or one with frequency: disabled)", d)
-	}
-	for _, d := range w.cover.Unkept() {
-		say(backup.Warning, "unkept", "%s gets snapshots but no row says how many to keep", d)
-	}
-	for _, r := range a.Policy.Replicas {
-		// A source on a pool that nobody can see is not gone.
-		if w.dataset(backup.PoolOf(r.Source)) != nil {
-			for _, o := range backup.Orphans(r, w.cover) {
-				say(backup.Warning, "orphan", "%s is a copy of a dataset that is gone; it is kept until you destroy it", o)
-			}
-		}
-		for _, c := range w.cover.Sources(r) {
-			if d := c.Dataset; d.Encrypted && !d.KeyLoaded {
-				say(backup.Warning, "key", "the key of %s is not loaded; its copies are sent raw, and nothing can look inside", d.Name)
-			}
-		}
-	}
-	a.checkClock(w, say)
-	for _, c := range w.cover.Datasets {
-		if Pruned(c) {
-			if plan := a.RetentionPlan(ctx, w, c); plan.Refusal != backup.RefuseNone {
-				say(backup.Warning, "prune", "%s is not pruned: %s", c.Dataset.Name, plan.Refusal)
-			}
-		}
-	}
-	return out
+// Found makes a finding.
+func Found(id FindingID, o backup.Outcome, todo, text string) Finding {
+	return Finding{ID: id, Outcome: o, Text: text, Todo: todo, Doc: "docs/checks.md#" + string(id)}
 }
 
-func (a *Pools) checkPools(pools []backup.Pool, say func(backup.Outcome, string, string, ...any)) {
-	byName := map[string]backup.Pool{}
-	for _, p := range pools {
-		byName[p.Name] = p
-	}
-	for _, name := range a.roots() {
-		p, ok := byName[name]
-		switch {
-		case !ok:
-			say(backup.Failed, "pool", "pool %s is not imported (zpool import)", name)
-		case p.Health != "ONLINE":
-			say(backup.Warning, "pool", "pool %s is %s (zpool status %s)", name, p.Health, name)
-		case p.ReadOnly:
-			say(backup.Failed, "pool", "pool %s is imported read-only", name)
-		case p.Size > 0 && p.Free*10 < p.Size:
-			say(backup.Warning, "space", "pool %s is more than 90 %% full (%s free)", name, backup.Bytes(p.Free))
-		default:
-			say(backup.OK, "pool", "pool %s is %s, %s free", name, p.Health, backup.Bytes(p.Free))
-		}
-	}
+// findings is what one part of check has to say.
+type findings []Finding
+
+func (f *findings) ok(id FindingID, format string, args ...any) {
+	*f = append(*f, Found(id, backup.OK, "", fmt.Sprintf(format, args...)))
 }
 
-// checkClock finds a clock that was set back: the newest snapshot is then dated in
-// the future, and prune would refuse.
-func (a *Pools) checkClock(w World, say func(backup.Outcome, string, string, ...any)) {
-	now := a.Now()
-	for name, snaps := range w.Snapshots {
-		newest, ok := backup.Newest(a.Policy.Prefix, snaps)
-		if !ok {
-			continue
-		}
-		stamp, _ := backup.StampIn(a.Policy.Prefix, newest.Name)
-		if at, err := stamp.Time(); err == nil && at.Sub(now) > backup.SkewTolerance {
-			say(backup.Warning, "clock", "%s@%s is %s in the future; is the clock right?", name, newest.Name, at.Sub(now).Round(time.Second))
-			return
+func (f *findings) warn(id FindingID, todo, format string, args ...any) {
+	*f = append(*f, Found(id, backup.Warning, todo, fmt.Sprintf(format, args...)))
+}
+
+func (f *findings) fail(id FindingID, todo, format string, args ...any) {
+	*f = append(*f, Found(id, backup.Failed, todo, fmt.Sprintf(format, args...)))
+}
+
+// Checks is all that check looks at. It changes nothing anywhere.
+type Checks struct {
+	*Copies
+	Machine Machine
+	// Bucket looks at how the bucket of an offsite target is configured. Its errors
+	// are those of a bucket that cannot be looked at at all.
+	Bucket func(ctx context.Context, target string) ([]BucketFact, error)
+}
+
+// serverPatience bounds all that is asked of one server. One that is down has
+// refused long before; one that swallows every packet must not hold up the rest.
+const serverPatience = 30 * time.Second
+
+// Run looks at everything at once, so that what does not answer costs the others
+// nothing, and answers in the same order each time: the machine, pools, Proxmox,
+// buckets, then more.
+func (a *Checks) Run(ctx context.Context, more ...func(context.Context) []Finding) []Finding {
+	world := sync.OnceValues(func() (World, error) { return a.Pools.look(ctx) })
+	bounded := func(look func(context.Context) []Finding) func(context.Context) []Finding {
+		return func(ctx context.Context) []Finding {
+			ctx, cancel := context.WithTimeout(ctx, serverPatience)
+			defer cancel()
+			return look(ctx)
 		}
 	}
+	parts := []func(context.Context) []Finding{
+		a.machine,
+		func(ctx context.Context) []Finding { return a.Pools.check(ctx, world) },
+	}
+	if a.Guests != nil {
+		parts = append(parts, bounded(func(ctx context.Context) []Finding { return a.proxmox(ctx, world) }))
+	}
+	for _, o := range a.Pools.Policy.Offsite {
+		parts = append(parts, bounded(func(ctx context.Context) []Finding { return a.bucket(ctx, o) }))
+	}
+	for _, m := range more {
+		parts = append(parts, bounded(m))
+	}
+	found := make([][]Finding, len(parts))
+	var wg sync.WaitGroup
+	for i, part := range parts {
+		wg.Go(func() { found[i] = part(ctx) })
+	}
+	wg.Wait()
+	return slices.Concat(found...)
+}
+
+// remedy is what to do about a server, named by its section of the config, that
+// said no or nothing.
+func remedy(err error, section string) string {
+	switch {
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, backup.ErrUnreachable):
+		return "is it up, and is its address in " + section + " right? the night goes on without it"
+	case errors.Is(err, backup.ErrFingerprint):
+		return "if its certificate was renewed on purpose, put the new fingerprint into " + section + "; if not, somebody is in between"
+	case errors.Is(err, backup.ErrCredentials):
+		return "replace what the file of the token or key in " + section + " holds; it is read anew each time"
+	case errors.Is(err, backup.ErrForbidden):
+		return "give the token or key of " + section + " what it lacks"
+	case errors.Is(err, backup.ErrNotFound):
+		return "correct the name in " + section
+	}
+	return "look at " + section
 }

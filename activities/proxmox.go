@@ -16,6 +16,8 @@ type Hypervisor interface {
 	Cluster(ctx context.Context, storage string) (backup.Cluster, error)
 	// Guests lists the guests of all nodes, by VMID.
 	Guests(ctx context.Context) ([]backup.Guest, error)
+	// Privileges are the token's own on a path of the ACL tree, such as /vms/101.
+	Privileges(ctx context.Context, path string) ([]string, error)
 	// Volumes lists a guest's disks and mount points.
 	Volumes(ctx context.Context, g backup.Guest) ([]backup.GuestVolume, error)
 	// StartDump starts one vzdump task on the guest's node. ErrGuestMoved if the
@@ -38,6 +40,9 @@ type Hypervisor interface {
 type Datastore interface {
 	// State is what a run depends on.
 	State(ctx context.Context) (backup.DatastoreState, error)
+	// Privileges are the token's own on a path of the ACL tree, such as
+	// /datastore/backups-vm.
+	Privileges(ctx context.Context, path string) ([]string, error)
 	// Backups lists the backups of a group, or of all ("" ), newest first.
 	Backups(ctx context.Context, group string) ([]backup.GuestBackup, error)
 	// PruneGroup prunes one group by PBS's own rule, or only says what it would

@@ -32,7 +32,7 @@ func (a *Copies) Status(ctx context.Context) ([]backup.DatasetStatus, error) {
 			continue
 		}
 		s := a.Pools.statusOf(w, c)
-		s.Proxmox = proxmox.of(c.Dataset.Name)
+		s.Proxmox = a.claimed(w, c, proxmox.of(c.Dataset.Name), proxmox.byDataset)
 		s.Offsite = offsite.of(ctx, w, c.Dataset.Name)
 		all = append(all, s)
 	}

@@ -17,12 +17,18 @@ func (c *cli) ackCommand() *cobra.Command {
 	ack := &cobra.Command{
 		Use:   "ack",
 		Short: "allow what waits for approval",
-		Long:  "Allow what waits for approval. Look at triplicate plan first." + exitHelp,
+		Long:  "Allow what waits for approval. Look at triplicate plan first.",
+		Example: `  triplicate ack offsite                   what waits?
+  triplicate ack retention nvme/personal`,
 	}
 	ack.AddCommand(&cobra.Command{
 		Use:   "retention DATASET",
 		Short: "allow the config's keep of a row, and one mass destroy by it",
-		Args:  cobra.ExactArgs(1),
+		Long: `Allow the keep that the config now has for a row, where it keeps less than before, and
+one prune by it that destroys much at once. triplicate plan shows what would go, and
+why. The yes is recorded on the row's dataset, so it outlives the daemon.`,
+		Example: "  triplicate plan && triplicate ack retention nvme/personal",
+		Args:    cobra.ExactArgs(1),
 		RunE: func(cc *cobra.Command, args []string) error {
 			_, pools, err := c.loadPools()
 			if err != nil {
@@ -50,8 +56,7 @@ func (c *cli) ackOffsiteCommand() *cobra.Command {
 		Long: `Allow the offsite copies that the last run held back: the first copy of a dataset,
 one that would cost more than the cap, and one where much has changed. Without
 arguments it lists what waits. The yes is for what is listed, with a quarter more
-for the day that passes, and for the next run only.
-` + exitHelp,
+for the day that passes, and for the next run only.`,
 		Example: `  triplicate ack offsite                 what waits?
   triplicate ack offsite hdd/data        allow one
   triplicate ack offsite --all           allow all that is listed`,

@@ -1,11 +1,7 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,52 +9,7 @@ import (
 
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
-	"google.golang.org/grpc"
 )
-
-// answers is as much of a Temporal server as it takes to be reached and to say
-// what becomes of a start. What a real one does is seen in e2e and interop.
-type answers struct {
-	workflowservice.UnimplementedWorkflowServiceServer
-	start   error // what starting a workflow ends with
-	started chan *workflowservice.StartWorkflowExecutionRequest
-}
-
-func (a *answers) GetSystemInfo(context.Context, *workflowservice.GetSystemInfoRequest) (*workflowservice.GetSystemInfoResponse, error) {
-	return &workflowservice.GetSystemInfoResponse{}, nil
-}
-
-func (a *answers) StartWorkflowExecution(_ context.Context, r *workflowservice.StartWorkflowExecutionRequest) (*workflowservice.StartWorkflowExecutionResponse, error) {
-	if a.start != nil {
-		return nil, serviceerror.ToStatus(a.start).Err()
-	}
-	a.started <- r
-	return &workflowservice.StartWorkflowExecutionResponse{RunId: "11111111-2222-3333-4444-555555555555"}, nil
-}
-
-// frontend serves a, or the zero answers, and gives the config's line that names it.
-func frontend(t *testing.T, a *answers) string {
-	t.Helper()
-	if a == nil {
-		a = &answers{}
-	}
-	l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := grpc.NewServer()
-	workflowservice.RegisterWorkflowServiceServer(server, a)
-	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(l) }()
-	t.Cleanup(func() {
-		server.Stop()
-		// Stopped before it served, where nobody asked it anything.
-		if err := <-ended; err != nil && !errors.Is(err, grpc.ErrServerStopped) {
-			t.Error(err)
-		}
-	})
-	return fmt.Sprintf("temporal: { port: %d }", l.Addr().(*net.TCPAddr).Port)
-}
 
 // TestRunStarts: each run gets its host's queue and an ID that says what it is.
 func TestRunStarts(t *testing.T) {

@@ -23,6 +23,7 @@ func TestLookingAsJSON(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := backedUp(t, frontend(t, nil))
+			s.must(exitOK, "schedules", "sync")
 			got := s.must(exitOK, append(args, "--json")...)
 			s.golden(name, got.out)
 			if got.err != "" {
@@ -118,6 +119,7 @@ func TestCheckFindings(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := backedUp(t, frontend(t, nil))
+			s.must(exitOK, "schedules", "sync")
 			tc.change(s)
 			got := s.must(tc.code, "check")
 			found := false

@@ -40,8 +40,10 @@ func (c *cli) planCommand() *cobra.Command {
 		Use:   "plan",
 		Short: "what the next night would do, and what prune would destroy, with reasons",
 		Long: `What the next night would do, and what prune would destroy now, with the reason for
-each snapshot. It calls the very functions that a run calls, and changes nothing.
-` + exitHelp,
+each snapshot. It calls the very functions that a run calls, and changes nothing.`,
+		Example: `  triplicate plan
+  triplicate plan --all                 also what stays, and why
+  triplicate plan --json | jq '.prune[].decisions[] | select(.keep | not)'`,
 		Args: cobra.NoArgs,
 		RunE: func(cc *cobra.Command, _ []string) error {
 			_, copies, err := c.loadCopies()

@@ -24,8 +24,10 @@ func (c *cli) replayCommand() *cobra.Command {
 		Short: "replay a recorded run against this version's workflows",
 		Long: `Replay a run, by its workflow ID or from a history file (temporal workflow show
 -o json, or the Web UI's download), against this version's workflow code, and say
-whether it would take the same steps.
-` + exitHelp,
+whether it would take the same steps.`,
+		Example: `  triplicate replay smith-nightly-2026-11-25T00:30:00Z
+  triplicate replay smith-hourly-2026-11-25T12:00:00Z --save hourly.json
+  triplicate replay hourly.json`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cc *cobra.Command, args []string) error {
 			replayer := worker.NewWorkflowReplayer()

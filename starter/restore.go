@@ -28,8 +28,7 @@ nvme/personal/diary. Nothing is ever overwritten: --to is a folder that exists o
 file that does not. It needs neither the daemon nor its database.
 
 An offsite file in Glacier is thawed first, which takes hours: the command asks for
-it and ends with status 5; run it again then, or let it --wait.
-` + exitHelp,
+it and ends with status 5; run it again then, or let it --wait.`,
 		Example: `  triplicate restore nvme/personal/diary --from snapshot --to /tmp
   triplicate restore nvme/personal/diary --from replica --at 2026-11-22 --to /tmp/diary.old
   triplicate restore nvme/personal/diary --from aws --to /tmp --tier Bulk --wait`,

@@ -14,56 +14,9 @@ import (
 
 	"triplicate/activities"
 	"triplicate/internal/app"
-	"triplicate/internal/backup"
 	"triplicate/internal/config"
 	"triplicate/internal/zaplog"
 )
-
-// The exit statuses, in every verb's help. Anything unknown is a failure.
-const (
-	exitOK          = 0
-	exitFailed      = 1
-	exitUsage       = 2
-	exitWarning     = 3 // done, but somebody should look
-	exitUnprotected = 4 // status: a copy is missing or too old
-	exitBusy        = 5 // already running, or a thaw is under way
-	exitApproval    = 6 // waits for triplicate ack
-	exitConfig      = 7
-	exitUnreachable = 8 // no Temporal server, or no pools to look at
-	exitInterrupted = 130
-)
-
-const exitHelp = `
-EXIT STATUS
-  0  done, and seen to be done
-  1  failed
-  2  wrong usage
-  3  done with warnings
-  4  a copy is missing or too old (status)
-  5  already running, or being thawed
-  6  needs approval: triplicate ack
-  7  the config is wrong
-  8  the Temporal server or a pool is out of reach
-  130  interrupted
-`
-
-// exit is an error with the status that the command ends with. A nil err ends it
-// quietly: all has been said.
-type exit struct {
-	code int
-	err  error
-}
-
-// Error is the cause's text.
-func (e exit) Error() string {
-	if e.err == nil {
-		return ""
-	}
-	return e.err.Error()
-}
-
-// Unwrap is the cause.
-func (e exit) Unwrap() error { return e.err }
 
 // cli is what every verb has at hand.
 type cli struct {
@@ -74,6 +27,8 @@ type cli struct {
 	pools func(*config.Config) *activities.Pools
 	// copies adds Proxmox and the offsite targets; nil: app.Copies.
 	copies func(*config.Config, *activities.Pools) *activities.Copies
+	// machine changes what check sees of this machine; nil: it stays.
+	machine func(activities.Machine) activities.Machine
 }
 
 // run is main without the process.
@@ -115,8 +70,7 @@ func (c *cli) command() *cobra.Command {
 		Use:   "triplicate",
 		Short: "three copies, two media, one offsite, proved",
 		Long: `triplicate looks at the copies of your data, says what the next run would do and
-why, starts runs and follows them. The daemon triplicated does the work.
-` + exitHelp,
+why, starts runs and follows them. The daemon triplicated does the work.`,
 		Example: `  triplicate check                 is the config right, and does it fit this machine?
   triplicate status                what would survive if a disk died now?
   triplicate plan                  what would tonight do, and what would prune destroy?
@@ -129,6 +83,7 @@ why, starts runs and follows them. The daemon triplicated does the work.
 	root.PersistentFlags().BoolVar(&c.json, "json", false, "print JSON")
 	root.AddCommand(c.checkCommand(), c.planCommand(), c.runCommand(), c.followCommand(), c.statusCommand(), c.snapshotsCommand(),
 		c.restoreCommand(), c.schedulesCommand(), c.replayCommand(), c.ackCommand(), c.versionCommand())
+	teachExits(root)
 	return root
 }
 
@@ -149,6 +104,8 @@ func needsWord(cmd *cobra.Command) *cobra.Command {
 func (c *cli) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "version", Short: "print the version", Args: cobra.NoArgs,
+		Long:    "Print the version of this command. It reads no config and asks nobody.",
+		Example: "  triplicate version --json",
 		RunE: func(*cobra.Command, []string) error {
 			if c.json {
 				return c.printJSON(map[string]string{"version": version})
@@ -211,17 +168,4 @@ func (c *cli) printJSON(v any) error {
 	enc := json.NewEncoder(c.out)
 	enc.SetIndent("", "  ")
 	return enc.Encode(v)
-}
-
-// outcomeExit is the status for how a run ended.
-func outcomeExit(o backup.Outcome) error {
-	switch o {
-	case backup.OK, backup.Skipped, backup.NotConfigured:
-		return nil
-	case backup.Warning, backup.NotCovered:
-		return exit{code: exitWarning}
-	case backup.NeedsApproval:
-		return exit{code: exitApproval}
-	}
-	return exit{code: exitFailed}
 }

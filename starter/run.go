@@ -26,26 +26,34 @@ func (c *cli) runCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "start a run now",
-		Long:  "Start a run now. It stamps its snapshots with its own time and waits for no stage times." + exitHelp,
+		Long: `Start a run now. It stamps its snapshots with its own time and waits for no stage
+times. The daemon does the work, so the run goes on when this command ends; with
+--wait the command follows it, and its exit status tells how the run ended.`,
+		Example: `  triplicate run nightly --wait
+  triplicate run replicate personal`,
 	}
 	cmd.PersistentFlags().BoolVar(&wait, "wait", false, "follow the run to its end; the exit status tells how it ended")
-	verb := func(use, short string, args cobra.PositionalArgs, start func(cfg *config.Config, arg string) (id string, wf any, params any, err error)) {
+	verb := func(use, short, long string, args cobra.PositionalArgs, start func(cfg *config.Config, arg string) (id string, wf any, params any, err error)) {
 		cmd.AddCommand(&cobra.Command{
 			Use: use, Short: short, Args: args,
+			Long: long + "\nWithout --wait, 0 means that the run was started.", Example: "  triplicate run " + strings.Replace(use, "REPLICA", "personal", 1) + " --wait",
 			RunE: func(cc *cobra.Command, args []string) error {
 				return c.start(cc.Context(), wait, strings.Join(args, " "), start)
 			},
 		})
 	}
-	verb("nightly", "a whole night: snapshot, proxmox, replicate, offsite, prune", cobra.NoArgs,
+	verb("nightly", "a whole night: snapshot, proxmox, replicate, offsite, prune",
+		"Start a whole night: snapshot, proxmox, replicate, offsite, and the prunes after them.", cobra.NoArgs,
 		func(cfg *config.Config, _ string) (string, any, any, error) {
 			return byHand(workflows.NightlyID(cfg.Host)), workflows.Nightly, workflows.NightlyParams{}, nil
 		})
-	verb("hourly", "the hourly snapshots and their prune", cobra.NoArgs,
+	verb("hourly", "the hourly snapshots and their prune",
+		"Take the snapshots of the hourly rows and prune by their keep, as every full hour does.", cobra.NoArgs,
 		func(cfg *config.Config, _ string) (string, any, any, error) {
 			return byHand(workflows.HourlyID(cfg.Host)), workflows.Hourly, workflows.HourlyParams{}, nil
 		})
-	verb("snapshot", "a snapshot of every dataset that has an enabled row", cobra.NoArgs,
+	verb("snapshot", "a snapshot of every dataset that has an enabled row",
+		"Take a snapshot of every dataset that has an enabled row: before an upgrade, say.\nAll datasets of a pool are of the same instant.", cobra.NoArgs,
 		func(cfg *config.Config, _ string) (string, any, any, error) {
 			return byHand(cfg.Host + "-snapshot"), workflows.Nightly, workflows.NightlyParams{Only: string(backup.StageSnapshot)}, nil
 		})
@@ -58,9 +66,12 @@ func (c *cli) runCommand() *cobra.Command {
 			return byHand(cfg.Host + "-" + string(stage)), workflows.Nightly, workflows.NightlyParams{Only: string(stage)}, nil
 		}
 	}
-	verb("proxmox", "back up the guests, then verify, prune and collect garbage", cobra.NoArgs, only(backup.StageProxmox))
-	verb("offsite", "copy to every offsite target, from the newest snapshots", cobra.NoArgs, only(backup.StageOffsite))
-	verb("replicate REPLICA", "bring one replica up to date", cobra.ExactArgs(1),
+	verb("proxmox", "back up the guests, then verify, prune and collect garbage",
+		"Back up the guests with vzdump, one after the other on each node; then verify what is\nnew, prune, and collect garbage on Proxmox Backup Server.", cobra.NoArgs, only(backup.StageProxmox))
+	verb("offsite", "copy to every offsite target, from the newest snapshots",
+		"Copy to every offsite target, from the newest snapshots. What needs approval is held back:\ntriplicate ack offsite.", cobra.NoArgs, only(backup.StageOffsite))
+	verb("replicate REPLICA", "bring one replica up to date",
+		"Bring one replica up to date, by its name in the config. A copy that was cut off goes on\nfrom where it was.", cobra.ExactArgs(1),
 		func(cfg *config.Config, name string) (string, any, any, error) {
 			var names []string
 			for _, r := range cfg.Policy().Replicas {

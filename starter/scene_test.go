@@ -112,6 +112,13 @@ func (s *smith) pools(cfg *config.Config) *activities.Pools {
 	return p
 }
 
+// machine is run by root, with the zone of the config and a clock that is kept right.
+func (s *smith) machine(m activities.Machine) activities.Machine {
+	m.User, m.Adrift, m.Allowed = 0, false, nil
+	m.Zone, _ = time.LoadLocation("Europe/Vienna")
+	return m
+}
+
 // steps are the pools of the config as it is on disk.
 func (s *smith) steps() *activities.Pools {
 	s.t.Helper()
@@ -166,7 +173,7 @@ func (s *smith) triplicate(args ...string) said {
 
 func (s *smith) triplicateIn(ctx context.Context, args ...string) said {
 	var out, errOut bytes.Buffer
-	c := &cli{out: &out, errOut: &errOut, pools: s.pools}
+	c := &cli{out: &out, errOut: &errOut, pools: s.pools, machine: s.machine}
 	code := c.run(ctx, append([]string{"--config", s.config}, args...))
 	return said{code, out.String(), errOut.String()}
 }

@@ -18,11 +18,14 @@ func (c *cli) schedulesCommand() *cobra.Command {
 		Short: "what runs when",
 		Long: `What runs when. Pause, trigger and backfill with temporal schedule (or tctl, or the
 Web UI); edit in the config: temporal schedule update replaces all that it is not
-told, and the next sync would set it right again.
-` + exitHelp,
+told, and the next sync would set it right again.`,
+		Example: `  triplicate schedules list
+  temporal schedule toggle --schedule-id smith-nightly --pause --reason "moving house"`,
 	}
 	cmd.AddCommand(&cobra.Command{
 		Use: "list", Short: "the schedules as the Temporal server has them", Args: cobra.NoArgs,
+		Long:    "List the schedules as the Temporal server has them: when each is next due, whether it is\npaused, and the note that its operator left.",
+		Example: "  triplicate schedules list",
 		RunE: func(cc *cobra.Command, _ []string) error {
 			cfg, tc, err := c.dial(cc.Context())
 			if err != nil {
@@ -44,6 +47,9 @@ told, and the next sync would set it right again.
 		},
 	}, &cobra.Command{
 		Use: "sync", Short: "make the schedules agree with the config now", Args: cobra.NoArgs,
+		Long: `Make the schedules agree with the config now; the daemon does it when it starts and
+every hour. Pauses and their notes stay as they are.`,
+		Example: "  triplicate schedules sync",
 		RunE: func(cc *cobra.Command, _ []string) error {
 			cfg, tc, err := c.dial(cc.Context())
 			if err != nil {

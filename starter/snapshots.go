@@ -15,7 +15,7 @@ func (c *cli) snapshotsCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "snapshots [DATASET]",
 		Short:   "the snapshots of a dataset, or of all, and why each is kept",
-		Long:    "The snapshots of a dataset and everything below it, or of all, and why each is kept." + exitHelp,
+		Long:    "The snapshots of a dataset and everything below it, or of all, and why each is kept.",
 		Example: "  triplicate snapshots nvme/personal",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cc *cobra.Command, args []string) error {

@@ -17,8 +17,9 @@ func (c *cli) statusCommand() *cobra.Command {
 		Use:   "status",
 		Short: "each dataset and its copies, by looking at them now",
 		Long: `Each dataset and its copies, by looking at them now: how old the newest point of
-each copy is. What cannot be looked at is unknown, never fine.
-` + exitHelp,
+each copy is. What cannot be looked at is unknown, never fine.`,
+		Example: `  triplicate status
+  triplicate status --json | jq '.datasets[] | select(.offsite.state == "missing") | .dataset'`,
 		Args: cobra.NoArgs,
 		RunE: func(cc *cobra.Command, _ []string) error {
 			_, copies, err := c.loadCopies()

@@ -3,10 +3,13 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/spf13/cobra"
 
 	"triplicate/internal/backup"
 )
@@ -94,14 +97,37 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
-// TestHelpSaysTheExitStatuses: each verb's help has the table.
-func TestHelpSaysTheExitStatuses(t *testing.T) {
+// TestHelpTeaches: each verb's help says what it does in full, how it is typed, and
+// what each of its exit statuses means.
+func TestHelpTeaches(t *testing.T) {
 	s := newSmith(t)
-	for _, verb := range []string{"check", "plan", "status", "snapshots", "run", "follow", "schedules", "replay", "ack"} {
-		got := s.must(exitOK, verb, "--help")
-		if !strings.Contains(got.out, "EXIT STATUS") || !strings.Contains(got.out, "4  a copy is missing or too old") {
-			t.Errorf("%s --help:\n%s", verb, got.out)
+	verbs := 0
+	var teach func(cmd *cobra.Command)
+	teach = func(cmd *cobra.Command) {
+		for _, sub := range cmd.Commands() {
+			teach(sub)
 		}
+		path := strings.Fields(cmd.CommandPath())[1:]
+		if cmd.Name() == "help" || len(path) == 0 {
+			return
+		}
+		verbs++
+		got := s.must(exitOK, append(path, "--help")...)
+		for _, want := range []string{"EXIT STATUS", "0   done, and seen to be done", "2   wrong usage", "130 interrupted", "Examples:"} {
+			if !strings.Contains(got.out, want) {
+				t.Errorf("%s --help does not say %q:\n%s", strings.Join(path, " "), want, got.out)
+			}
+		}
+		if _, known := verbExits[strings.Join(path, " ")]; !known && cmd.Runnable() && !cmd.HasSubCommands() {
+			t.Errorf("%s: nobody says what it can end with", strings.Join(path, " "))
+		}
+		if long, _, _ := strings.Cut(cmd.Long, "EXIT STATUS"); len(long) < 50 {
+			t.Errorf("%s --help explains only: %s", strings.Join(path, " "), long)
+		}
+	}
+	teach((&cli{out: io.Discard, errOut: io.Discard}).command())
+	if verbs < 20 {
+		t.Errorf("only %d verbs", verbs)
 	}
 }
 

@@ -44,7 +44,7 @@ func (c *cli) followCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "follow WORKFLOW-ID",
 		Short:   "follow a night or an hourly run to its end",
-		Long:    "Follow a night or an hourly run to its end; the exit status tells how it ended." + exitHelp,
+		Long:    "Follow a night or an hourly run to its end; the exit status tells how it ended.",
 		Example: "  triplicate follow smith-nightly-2026-11-25T00:30:00Z",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cc *cobra.Command, args []string) error {

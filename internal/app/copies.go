@@ -53,16 +53,7 @@ func offsiteTargets(cfg *config.Config, pools *activities.Pools) (*activities.Of
 	}
 	vaults := map[string]activities.Vault{}
 	for _, o := range cfg.Offsite {
-		bucket, err := s3.Open(s3.Config{
-			Bucket: o.Bucket, Region: o.Region, Endpoint: o.Endpoint,
-			Credentials: func() (string, string, string, error) {
-				secret, err := o.Credentials.Read()
-				if err != nil {
-					return "", "", "", err
-				}
-				return s3.ParseCredentials(secret.Reveal())
-			},
-		})
+		bucket, err := openBucket(o)
 		if err != nil {
 			return nil, fmt.Errorf("offsite %s: %w", o.Name, err)
 		}
@@ -78,6 +69,20 @@ func offsiteTargets(cfg *config.Config, pools *activities.Pools) (*activities.Of
 		}
 		return v, nil
 	}}, nil
+}
+
+// openBucket is the client of a target's bucket; nothing is asked yet.
+func openBucket(o config.Offsite) (*s3.Bucket, error) {
+	return s3.Open(s3.Config{
+		Bucket: o.Bucket, Region: o.Region, Endpoint: o.Endpoint,
+		Credentials: func() (string, string, string, error) {
+			secret, err := o.Credentials.Read()
+			if err != nil {
+				return "", "", "", err
+			}
+			return s3.ParseCredentials(secret.Reveal())
+		},
+	})
 }
 
 // reader reads a secret anew at each call, so that a replaced file needs no

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"go.temporal.io/sdk/client"
@@ -22,4 +23,31 @@ func SyncSchedules(ctx context.Context, c client.Client, cfg *config.Config) (sc
 		return schedules.Report{}, err
 	}
 	return schedules.Sync(ctx, c, namespace, cfg.Host, desired)
+}
+
+// Schedules looks which schedules of the config are missing on the cluster, and
+// which are paused. It changes nothing.
+func Schedules(ctx context.Context, c client.Client, cfg *config.Config) (missing []string, paused []schedules.Paused, err error) {
+	desired, err := schedules.Desired(cfg.Policy(), time.Now())
+	if err != nil {
+		return nil, nil, err
+	}
+	namespace, err := Namespace(cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	there, err := schedules.List(ctx, c, namespace, cfg.Host)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, d := range desired {
+		i := slices.IndexFunc(there, func(s schedules.Status) bool { return s.ID == d.ID })
+		switch {
+		case i < 0:
+			missing = append(missing, d.ID)
+		case there[i].Paused:
+			paused = append(paused, schedules.Paused{ID: d.ID, Note: there[i].Note})
+		}
+	}
+	return missing, paused, nil
 }

@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"triplicate/internal/backup"
 )
 
 // SecretRef says where a secret is. It never holds one, so that a config can be
@@ -29,6 +31,26 @@ func (r SecretRef) String() string {
 		return "credential " + r.Credential
 	}
 	return "file " + r.File
+}
+
+// Named is a secret by its key in the file.
+type Named struct {
+	Key string // proxmox.pve.token
+	Ref SecretRef
+}
+
+// Secrets lists the secrets that the config names, in the order of the file's
+// documentation.
+func (c *Config) Secrets() (all []Named) {
+	if p := c.Proxmox; p != nil && p.Frequency.Kind != backup.Disabled {
+		all = append(all, Named{"proxmox.pve.token", p.PVE.Token}, Named{"proxmox.pbs.token", p.PBS.Token})
+	}
+	for _, o := range c.Offsite {
+		if o.Frequency.Kind != backup.Disabled {
+			all = append(all, Named{"offsite " + o.Name + " credentials", o.Credentials})
+		}
+	}
+	return all
 }
 
 // Secret is what a SecretRef led to. Printing it in any way prints a mask.

@@ -14,6 +14,7 @@ func (s *Server) configRoutes() []route {
 	return []route{
 		jobs("prune"), jobs("verify"), jobs("sync"),
 		{method: "GET", path: "/admin/datastore", handle: s.listDatastores},
+		{method: "GET", path: "/access/permissions", handle: s.permissions},
 		{method: "GET", path: "/config/datastore/{name}", need: auditing, handle: s.readConfig},
 		{method: "PUT", path: "/config/datastore/{name}", need: changing, handle: s.writeConfig},
 	}

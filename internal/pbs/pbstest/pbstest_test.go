@@ -210,7 +210,7 @@ func TestEveryCallAnswersAsTheSchemaSays(t *testing.T) {
 	b.takes = 0
 	task := "/nodes/localhost/tasks/" + url.PathEscape(upid)
 	for _, path := range []string{
-		"/ping", "/version", "/status/datastore-usage", "/admin/datastore", "/config/datastore/smith",
+		"/ping", "/version", "/status/datastore-usage", "/admin/datastore", "/config/datastore/smith", "/access/permissions?path=/system",
 		"/config/prune", "/config/verify", "/config/sync",
 		smith + "/status?verbose=1", smith + "/groups", smith + "/groups?ns=lab", smith + "/snapshots", smith + "/gc",
 		smith + "/namespace?max-depth=2", smith + "/active-operations", smith + "/protected?" + one,

@@ -96,17 +96,39 @@ func (c *Cluster) privileges(who, path string) map[string]bool {
 	return have
 }
 
-// may says whether user has any of the privileges on path.
-func (c *Cluster) may(user, path string, privileges ...string) bool {
-	if user == "root@pam" {
-		return true
-	}
+// effective are those that a user or token has on a path.
+func (c *Cluster) effective(user, path string) map[string]bool {
 	owner, _, isToken := strings.Cut(user, "!")
 	have := c.privileges(owner, path)
 	if t := c.tokens[user]; isToken && !t.Shared {
 		own := c.privileges(user, path)
 		maps.DeleteFunc(have, func(p string, _ bool) bool { return !own[p] })
 	}
+	return have
+}
+
+// permissions are the caller's own on one path.
+func (c *Cluster) permissions(q *query) (any, *refusal) {
+	path := q.text("path")
+	if path == "" {
+		return nil, wrong("path", "the permissions of all paths at once are not simulated")
+	}
+	have := map[string]int{}
+	for p := range c.effective(q.user, path) {
+		have[p] = 1
+	}
+	if len(have) == 0 {
+		return map[string]any{}, nil
+	}
+	return map[string]any{path: have}, nil
+}
+
+// may says whether user has any of the privileges on path.
+func (c *Cluster) may(user, path string, privileges ...string) bool {
+	if user == "root@pam" {
+		return true
+	}
+	have := c.effective(user, path)
 	return slices.ContainsFunc(privileges, func(p string) bool { return have[p] })
 }
 

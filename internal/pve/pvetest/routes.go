@@ -34,6 +34,7 @@ func (c *Cluster) table() []route {
 		{"GET", "/cluster/resources", []string{"type"}, nil, c.resources},
 		{"GET", "/cluster/backup", nil, audit, c.backupJobs},
 		{"GET", "/cluster/tasks", nil, nil, c.clusterTasks},
+		{"GET", "/access/permissions", []string{"path", "userid"}, nil, c.permissions},
 		{"GET", "/nodes", nil, nil, c.nodeList},
 		{"GET", "/nodes/{node}/qemu/{vmid}/pending", []string{"node", "vmid"}, vm, c.pending(backup.VM)},
 		{"GET", "/nodes/{node}/lxc/{vmid}/pending", []string{"node", "vmid"}, vm, c.pending(backup.Container)},
