@@ -14,6 +14,9 @@ func (a *Pools) Check(ctx context.Context) []Finding {
 	return a.check(ctx, sync.OnceValues(func() (World, error) { return a.look(ctx) }))
 }
 
+// Roots are the pools that the policy is about, each once.
+func (a *Pools) Roots() []string { return a.roots() }
+
 func (a *Pools) check(ctx context.Context, world func() (World, error)) []Finding {
 	var f findings
 	pools, err := a.ZFS.Pools(ctx)

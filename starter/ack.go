@@ -29,6 +29,8 @@ one prune by it that destroys much at once. triplicate plan shows what would go,
 why. The yes is recorded on the row's dataset, so it outlives the daemon.`,
 		Example: "  triplicate plan && triplicate ack retention nvme/personal",
 		Args:    cobra.ExactArgs(1),
+
+		ValidArgsFunction: c.completes(0, rowDatasets),
 		RunE: func(cc *cobra.Command, args []string) error {
 			_, pools, err := c.loadPools()
 			if err != nil {
@@ -60,6 +62,8 @@ for the day that passes, and for the next run only.`,
 		Example: `  triplicate ack offsite                 what waits?
   triplicate ack offsite hdd/data        allow one
   triplicate ack offsite --all           allow all that is listed`,
+
+		ValidArgsFunction: c.completes(-1, c.datasets),
 		RunE: func(cc *cobra.Command, args []string) error {
 			_, copies, err := c.loadCopies()
 			if err != nil {

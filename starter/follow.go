@@ -2,53 +2,130 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
-	"os"
-	"strings"
 	"time"
 
 	"go.temporal.io/sdk/client"
-	"golang.org/x/term"
+	"go.temporal.io/sdk/temporal"
 
 	"triplicate/activities"
+	"triplicate/internal/app"
 	"triplicate/internal/backup"
+	"triplicate/internal/config"
 	"triplicate/workflows"
 )
 
 // follower prints a run as it goes: a line for each stage that changed, and while
-// bytes flow a bar, on a terminal, or a plain line every half minute.
+// something moves a bar, on a terminal, or plain lines every half minute.
 type follower struct {
 	*cli
 	tc    client.Client
-	host  string
+	cfg   *config.Config
+	run   client.WorkflowRun
 	shown map[string]string
 	bar   bool
-	plain time.Time // of the last plain progress line
+	plain time.Time // of the last plain progress lines
 }
 
-// poll asks the run for its report and prints what is new.
-func (f *follower) poll(ctx context.Context, run client.WorkflowRun) {
-	v, err := f.tc.QueryWorkflow(ctx, run.GetID(), run.GetRunID(), workflows.QueryReport)
-	if err != nil {
-		return // not started yet, or the daemon is restarting: the next tick asks again
-	}
-	var r workflows.Report
-	if v.Get(&r) != nil {
-		return
-	}
-	f.stages(r)
-	for _, s := range r.Stages {
-		if s.Stage == string(backup.StageReplicate) && s.Outcome == "" && !s.Started.IsZero() {
-			f.replicas(ctx)
+// ended is how a run ended, whatever its kind: a night and an hourly run have stages,
+// a replica and an offsite copy a detail.
+type ended struct {
+	workflows.Report
+	Detail string            `json:"detail"`
+	Items  []activities.Item `json:"items"`
+}
+
+// follow prints a run's stages and progress until it ends, and then how it ended.
+func (c *cli) follow(ctx context.Context, tc client.Client, cfg *config.Config, run client.WorkflowRun) error {
+	f := &follower{cli: c, tc: tc, cfg: cfg, run: run, shown: map[string]string{}}
+	done := make(chan error, 1)
+	var result json.RawMessage
+	go func() { done <- await(ctx, tc, run, &result) }()
+	t := time.NewTicker(time.Second)
+	defer t.Stop()
+	for {
+		select {
+		case err := <-done:
+			f.clear()
+			if ctx.Err() != nil {
+				return exit{exitInterrupted, errors.New("stopped following; the run itself goes on")}
+			}
+			if failed := reportOf(err, &result); failed != nil {
+				return exit{exitFailed, c.whyEnded(run.GetID(), failed)}
+			}
+			return f.finish(result)
+		case <-t.C:
+			f.poll(ctx)
 		}
 	}
 }
 
-// stages prints each stage once when it starts and once when it has ended.
-func (f *follower) stages(r workflows.Report) {
+// whyEnded says what a run without a report ended with, and where to look.
+func (c *cli) whyEnded(id string, err error) error {
+	if temporal.IsCanceledError(err) {
+		return fmt.Errorf("%s was cancelled; the next run takes up what is left", id)
+	}
+	cfg, lerr := c.load()
+	if lerr != nil || app.WebURL(cfg, id) == "" {
+		return fmt.Errorf("%w; temporal workflow show --workflow-id %s tells more", err, id)
+	}
+	return fmt.Errorf("%w; read on at %s", err, app.WebURL(cfg, id))
+}
+
+// reportOf takes the report out of a failed run; an error if there is none.
+func reportOf(err error, report any) error {
+	var app *temporal.ApplicationError
+	if errors.As(err, &app) && app.HasDetails() && app.Details(report) == nil {
+		return nil
+	}
+	return err
+}
+
+// finish prints how the run ended and sets the exit status.
+func (f *follower) finish(result json.RawMessage) error {
+	var e ended
+	if err := json.Unmarshal(result, &e); err != nil {
+		return exit{exitFailed, fmt.Errorf("a result that this version does not know; triplicate version and the daemon's may differ: %w", err)}
+	}
+	if f.json {
+		if err := f.printJSON(result); err != nil {
+			return err
+		}
+		return outcomeExit(e.Outcome)
+	}
+	f.stages(e.Report)
+	for _, n := range e.Notes {
+		fmt.Fprintf(f.out, "note: %s\n", n)
+	}
+	for _, it := range e.Items {
+		f.item(it)
+	}
+	if e.Detail != "" {
+		fmt.Fprintf(f.out, "%s: %s\n", f.paint(e.Outcome, string(e.Outcome)), e.Detail)
+	} else {
+		fmt.Fprintf(f.out, "%s in %s\n", f.paint(e.Outcome, string(e.Outcome)), e.Ended.Sub(e.Started).Round(time.Millisecond*100))
+	}
+	return outcomeExit(e.Outcome)
+}
+
+// poll asks the run for its report and for what moves, and prints what is new.
+func (f *follower) poll(ctx context.Context) {
 	if f.json {
 		return
 	}
+	var r workflows.Report
+	v, err := f.tc.QueryWorkflow(ctx, f.run.GetID(), f.run.GetRunID(), workflows.QueryReport)
+	// Not started yet, no night, or the daemon is restarting: the next tick asks again.
+	if err == nil && v.Get(&r) == nil {
+		f.stages(r)
+	}
+	f.progress(f.moving(ctx, r))
+}
+
+// stages prints each stage once when it starts and once when it has ended.
+func (f *follower) stages(r workflows.Report) {
 	for _, s := range r.Stages {
 		state := "waiting"
 		switch {
@@ -71,84 +148,22 @@ func (f *follower) stages(r workflows.Report) {
 			line += ": " + s.Summary + took
 		}
 		fmt.Fprintln(f.out, line)
-		if s.Outcome != "" {
-			for _, it := range s.Items {
-				f.item(it)
-			}
+		if s.Outcome == "" {
+			continue
+		}
+		for _, it := range s.Items {
+			f.item(it)
+		}
+		if s.More > 0 {
+			fmt.Fprintf(f.out, "  and %d more that the report has no room for, the worst %s\n", s.More, f.paint(s.MoreWorst, string(s.MoreWorst)))
 		}
 	}
 }
 
 // item prints what did not go well.
 func (f *follower) item(it activities.Item) {
-	if it.Outcome == backup.OK || f.json {
+	if it.Outcome == backup.OK {
 		return
 	}
 	fmt.Fprintf(f.out, "  %s %s: %s\n", f.paint(it.Outcome, string(it.Outcome)), it.Name, it.Detail)
-}
-
-// replicas shows the progress of the first replica that is sending.
-func (f *follower) replicas(ctx context.Context) {
-	cfg, err := f.load()
-	if err != nil {
-		return
-	}
-	for _, r := range cfg.Policy().Replicas {
-		if f.transfer(ctx, workflows.ReplicateID(f.host, r.Name)) {
-			return
-		}
-	}
-}
-
-// transfer shows one replica's progress, if it is sending.
-func (f *follower) transfer(ctx context.Context, workflowID string) bool {
-	p, ok := heartbeat(ctx, f.tc, workflowID)
-	if !ok || p.Total == 0 || f.json {
-		return false
-	}
-	part := min(float64(p.Bytes)/float64(p.Total), 1)
-	text := fmt.Sprintf("%s %s: %s of %s", p.Dataset, p.Kind, backup.Bytes(p.Bytes), backup.Bytes(p.Total))
-	if f.terminal() {
-		const width = 24
-		full := int(part * width)
-		fmt.Fprintf(f.out, "\r\033[K  [%s%s] %3.0f %% %s", strings.Repeat("#", full), strings.Repeat(".", width-full), part*100, text)
-		f.bar = true
-	} else if time.Since(f.plain) > 30*time.Second {
-		f.plain = time.Now()
-		fmt.Fprintf(f.out, "  %.0f %% %s\n", part*100, text)
-	}
-	return true
-}
-
-// clear takes the bar away before a line is printed.
-func (f *follower) clear() {
-	if f.bar {
-		fmt.Fprint(f.out, "\r\033[K")
-		f.bar = false
-	}
-}
-
-// terminal says whether out is one.
-func (c *cli) terminal() bool {
-	file, ok := c.out.(*os.File)
-	return ok && term.IsTerminal(int(file.Fd()))
-}
-
-// paint colours text by outcome, on a terminal that wants colour (no-color.org).
-func (c *cli) paint(o backup.Outcome, text string) string {
-	if os.Getenv("NO_COLOR") != "" || !c.terminal() {
-		return text
-	}
-	colour := "0"
-	switch o {
-	case backup.OK:
-		colour = "32"
-	case backup.Warning, backup.NeedsApproval, backup.NotCovered:
-		colour = "33"
-	case backup.Failed:
-		colour = "31"
-	case backup.Skipped, backup.NotConfigured:
-		colour = "2"
-	}
-	return "\033[" + colour + "m" + text + "\033[0m"
 }

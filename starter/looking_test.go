@@ -11,28 +11,6 @@ import (
 	"triplicate/internal/zfs/zfstest"
 )
 
-// TestLookingAsJSON: the shape of what the verbs print, which scripts rely on.
-func TestLookingAsJSON(t *testing.T) {
-	for name, args := range map[string][]string{
-		"check":     {"check"},
-		"plan":      {"plan"},
-		"status":    {"status"},
-		"snapshots": {"snapshots", "nvme/personal"},
-		"ack":       {"ack", "retention", "nvme/personal"},
-		"version":   {"version"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			s := backedUp(t, frontend(t, nil))
-			s.must(exitOK, "schedules", "sync")
-			got := s.must(exitOK, append(args, "--json")...)
-			s.golden(name, got.out)
-			if got.err != "" {
-				t.Errorf("stderr: %s", got.err)
-			}
-		})
-	}
-}
-
 // TestStatusVerdict: what the copies look like decides the exit status, and what
 // cannot be seen is never fine.
 func TestStatusVerdict(t *testing.T) {

@@ -33,6 +33,8 @@ it and ends with status 5; run it again then, or let it --wait.`,
   triplicate restore nvme/personal/diary --from replica --at 2026-11-22 --to /tmp/diary.old
   triplicate restore nvme/personal/diary --from aws --to /tmp --tier Bulk --wait`,
 		Args: cobra.ExactArgs(1),
+
+		ValidArgsFunction: openEnded(c.completes(0, c.paths)),
 		RunE: func(cc *cobra.Command, args []string) error {
 			cfg, copies, err := c.loadCopies()
 			if err != nil {
@@ -58,6 +60,8 @@ it and ends with status 5; run it again then, or let it --wait.`,
 	f.IntVar(&days, "days", 3, "`days` for which a thawed copy stays")
 	f.BoolVar(&wait, "wait", false, "wait for a thaw")
 	_ = cmd.MarkFlagRequired("from")
+	_ = cmd.RegisterFlagCompletionFunc("from", c.completes(-1, places))
+	_ = cmd.RegisterFlagCompletionFunc("tier", c.completes(-1, tiers))
 	_ = cmd.MarkFlagRequired("to")
 	return cmd
 }

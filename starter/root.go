@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"go.temporal.io/sdk/client"
@@ -27,6 +28,12 @@ type cli struct {
 	pools func(*config.Config) *activities.Pools
 	// copies adds Proxmox and the offsite targets; nil: app.Copies.
 	copies func(*config.Config, *activities.Pools) *activities.Copies
+	// isTerminal says whether out is one; nil: look.
+	isTerminal func() bool
+	// now is the clock; nil: the real one.
+	now func() time.Time
+	// system is what init sees of this machine; nil: what it is.
+	system *system
 	// machine changes what check sees of this machine; nil: it stays.
 	machine func(activities.Machine) activities.Machine
 }
@@ -82,7 +89,7 @@ why, starts runs and follows them. The daemon triplicated does the work.`,
 	root.PersistentFlags().StringVar(&c.configPath, "config", app.ConfigPath(), "the config `file`")
 	root.PersistentFlags().BoolVar(&c.json, "json", false, "print JSON")
 	root.AddCommand(c.checkCommand(), c.planCommand(), c.runCommand(), c.followCommand(), c.statusCommand(), c.snapshotsCommand(),
-		c.restoreCommand(), c.schedulesCommand(), c.replayCommand(), c.ackCommand(), c.versionCommand())
+		c.restoreCommand(), c.schedulesCommand(), c.replayCommand(), c.ackCommand(), c.initCommand(), c.schemaCommand(), completionCommand(root), c.versionCommand())
 	teachExits(root)
 	return root
 }

@@ -11,10 +11,8 @@ import (
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
 
-	"triplicate/activities"
 	"triplicate/internal/app"
 	"triplicate/internal/backup"
 	"triplicate/internal/config"
@@ -34,9 +32,14 @@ times. The daemon does the work, so the run goes on when this command ends; with
 	}
 	cmd.PersistentFlags().BoolVar(&wait, "wait", false, "follow the run to its end; the exit status tells how it ended")
 	verb := func(use, short, long string, args cobra.PositionalArgs, start func(cfg *config.Config, arg string) (id string, wf any, params any, err error)) {
+		completes := cobra.CompletionFunc(cobra.NoFileCompletions)
+		if strings.Contains(use, "REPLICA") {
+			completes = c.completes(0, replicaNames)
+		}
 		cmd.AddCommand(&cobra.Command{
 			Use: use, Short: short, Args: args,
 			Long: long + "\nWithout --wait, 0 means that the run was started.", Example: "  triplicate run " + strings.Replace(use, "REPLICA", "personal", 1) + " --wait",
+			ValidArgsFunction: completes,
 			RunE: func(cc *cobra.Command, args []string) error {
 				return c.start(cc.Context(), wait, strings.Join(args, " "), start)
 			},
@@ -45,17 +48,17 @@ times. The daemon does the work, so the run goes on when this command ends; with
 	verb("nightly", "a whole night: snapshot, proxmox, replicate, offsite, prune",
 		"Start a whole night: snapshot, proxmox, replicate, offsite, and the prunes after them.", cobra.NoArgs,
 		func(cfg *config.Config, _ string) (string, any, any, error) {
-			return byHand(workflows.NightlyID(cfg.Host)), workflows.Nightly, workflows.NightlyParams{}, nil
+			return c.byHand(workflows.NightlyID(cfg.Host)), workflows.Nightly, workflows.NightlyParams{}, nil
 		})
 	verb("hourly", "the hourly snapshots and their prune",
 		"Take the snapshots of the hourly rows and prune by their keep, as every full hour does.", cobra.NoArgs,
 		func(cfg *config.Config, _ string) (string, any, any, error) {
-			return byHand(workflows.HourlyID(cfg.Host)), workflows.Hourly, workflows.HourlyParams{}, nil
+			return c.byHand(workflows.HourlyID(cfg.Host)), workflows.Hourly, workflows.HourlyParams{}, nil
 		})
 	verb("snapshot", "a snapshot of every dataset that has an enabled row",
 		"Take a snapshot of every dataset that has an enabled row: before an upgrade, say.\nAll datasets of a pool are of the same instant.", cobra.NoArgs,
 		func(cfg *config.Config, _ string) (string, any, any, error) {
-			return byHand(cfg.Host + "-snapshot"), workflows.Nightly, workflows.NightlyParams{Only: string(backup.StageSnapshot)}, nil
+			return c.byHand(cfg.Host + "-snapshot"), workflows.Nightly, workflows.NightlyParams{Only: string(backup.StageSnapshot)}, nil
 		})
 	only := func(stage backup.Stage) func(*config.Config, string) (string, any, any, error) {
 		return func(cfg *config.Config, _ string) (string, any, any, error) {
@@ -63,7 +66,7 @@ times. The daemon does the work, so the run goes on when this command ends; with
 			if stage == backup.StageProxmox && p.Proxmox == nil || stage == backup.StageOffsite && len(p.Offsite) == 0 {
 				return "", nil, nil, fmt.Errorf("the config has no %s", stage)
 			}
-			return byHand(cfg.Host + "-" + string(stage)), workflows.Nightly, workflows.NightlyParams{Only: string(stage)}, nil
+			return c.byHand(cfg.Host + "-" + string(stage)), workflows.Nightly, workflows.NightlyParams{Only: string(stage)}, nil
 		}
 	}
 	verb("proxmox", "back up the guests, then verify, prune and collect garbage",
@@ -87,8 +90,16 @@ times. The daemon does the work, so the run goes on when this command ends; with
 }
 
 // byHand gives a run started by hand an ID of its own.
-func byHand(id string) string {
-	return id + "-run-" + time.Now().UTC().Format("20060102T150405.000Z")
+func (c *cli) byHand(id string) string {
+	return id + "-run-" + c.clock().UTC().Format("20060102T150405.000Z")
+}
+
+// clock is the time, or a test's.
+func (c *cli) clock() time.Time {
+	if c.now != nil {
+		return c.now()
+	}
+	return time.Now()
 }
 
 // start starts a workflow and, if asked, follows it.
@@ -131,106 +142,5 @@ func (c *cli) start(ctx context.Context, wait bool, arg string,
 		}
 		return nil
 	}
-	if _, single := params.(workflows.ReplicateParams); single {
-		return c.followReplica(ctx, tc, run)
-	}
 	return c.follow(ctx, tc, cfg, run)
-}
-
-// follow prints a run's stages as they end, and its report.
-func (c *cli) follow(ctx context.Context, tc client.Client, cfg *config.Config, run client.WorkflowRun) error {
-	f := &follower{cli: c, tc: tc, host: cfg.Host, shown: map[string]string{}}
-	done := make(chan error, 1)
-	var report workflows.Report
-	go func() { done <- await(ctx, tc, run, &report) }()
-	t := time.NewTicker(time.Second)
-	defer t.Stop()
-	for {
-		select {
-		case err := <-done:
-			if ctx.Err() != nil {
-				return exit{exitInterrupted, errors.New("stopped following; the run itself goes on")}
-			}
-			if failed := reportOf(err, &report); failed != nil {
-				return exit{exitFailed, failed}
-			}
-			f.clear()
-			f.stages(report)
-			return c.finish(report)
-		case <-t.C:
-			f.poll(ctx, run)
-		}
-	}
-}
-
-// reportOf takes the report out of a failed run; an error if there is none.
-func reportOf(err error, report any) error {
-	var app *temporal.ApplicationError
-	if errors.As(err, &app) && app.HasDetails() && app.Details(report) == nil {
-		return nil
-	}
-	return err
-}
-
-// finish prints what ended badly and sets the exit status.
-func (c *cli) finish(r workflows.Report) error {
-	if c.json {
-		if err := c.printJSON(r); err != nil {
-			return err
-		}
-		return outcomeExit(r.Outcome)
-	}
-	for _, n := range r.Notes {
-		fmt.Fprintf(c.out, "note: %s\n", n)
-	}
-	fmt.Fprintf(c.out, "%s in %s\n", c.paint(r.Outcome, string(r.Outcome)), r.Ended.Sub(r.Started).Round(time.Millisecond*100))
-	return outcomeExit(r.Outcome)
-}
-
-// followReplica waits for one replica.
-func (c *cli) followReplica(ctx context.Context, tc client.Client, run client.WorkflowRun) error {
-	f := &follower{cli: c, tc: tc, shown: map[string]string{}}
-	done := make(chan error, 1)
-	var sum workflows.ReplicateSummary
-	go func() { done <- await(ctx, tc, run, &sum) }()
-	t := time.NewTicker(time.Second)
-	defer t.Stop()
-	for {
-		select {
-		case err := <-done:
-			if failed := reportOf(err, &sum); failed != nil {
-				return exit{exitFailed, failed}
-			}
-			f.clear()
-			if c.json {
-				if err := c.printJSON(sum); err != nil {
-					return err
-				}
-				return outcomeExit(sum.Outcome)
-			}
-			for _, it := range sum.Items {
-				f.item(it)
-			}
-			fmt.Fprintf(c.out, "%s: %s\n", c.paint(sum.Outcome, string(sum.Outcome)), sum.Detail)
-			return outcomeExit(sum.Outcome)
-		case <-t.C:
-			f.transfer(ctx, run.GetID())
-		}
-	}
-}
-
-// heartbeat decodes a transfer's progress from a pending activity.
-func heartbeat(ctx context.Context, tc client.Client, workflowID string) (activities.Progress, bool) {
-	var p activities.Progress
-	d, err := tc.DescribeWorkflowExecution(ctx, workflowID, "")
-	if err != nil {
-		return p, false
-	}
-	for _, a := range d.GetPendingActivities() {
-		if hb := a.GetHeartbeatDetails(); hb != nil &&
-			converter.GetDefaultDataConverter().FromPayloads(hb, &p) == nil && p.Dataset != "" {
-			return p, true
-		}
-	}
-	return p, false
 }

@@ -63,11 +63,14 @@ every hour. Pauses and their notes stay as they are.`,
 			if c.json {
 				return c.printJSON(report)
 			}
-			for verb, ids := range map[string][]string{
-				"created": report.Created, "updated": report.Updated, "unchanged": report.Unchanged, "deleted": report.Deleted,
+			for _, x := range []struct {
+				verb string
+				ids  []string
+			}{
+				{"created", report.Created}, {"updated", report.Updated}, {"unchanged", report.Unchanged}, {"deleted", report.Deleted},
 			} {
-				if len(ids) > 0 {
-					fmt.Fprintf(c.out, "%s: %s\n", verb, strings.Join(ids, ", "))
+				if len(x.ids) > 0 {
+					fmt.Fprintf(c.out, "%s: %s\n", x.verb, strings.Join(x.ids, ", "))
 				}
 			}
 			for _, p := range report.Paused {

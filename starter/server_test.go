@@ -31,10 +31,12 @@ type answers struct {
 	started chan *workflowservice.StartWorkflowExecutionRequest
 	idle    bool // no daemon polls
 
-	reports []any                               // what a run answers when asked for its report, the last one from then on
-	pending []*workflowpb.PendingActivityInfo   // of every workflow
-	ended   func() *historypb.HistoryEvent      // the run's last event; nil: it goes on
-	open    []*workflowpb.WorkflowExecutionInfo // what is listed
+	reports  []any                             // what a run answers when asked for its report, the last one from then on
+	pending  []*workflowpb.PendingActivityInfo // of every workflow, or only of one
+	only     string
+	children map[string][]string
+	ended    func() *historypb.HistoryEvent      // the run's last event; nil: it goes on
+	open     []*workflowpb.WorkflowExecutionInfo // what is listed
 
 	mu        sync.Mutex
 	schedules map[string]*workflowservice.CreateScheduleRequest
@@ -114,10 +116,16 @@ func (a *answers) QueryWorkflow(context.Context, *workflowservice.QueryWorkflowR
 	return &workflowservice.QueryWorkflowResponse{QueryResult: p}, err
 }
 
-func (a *answers) DescribeWorkflowExecution(context.Context, *workflowservice.DescribeWorkflowExecutionRequest) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
-	return &workflowservice.DescribeWorkflowExecutionResponse{
-		WorkflowExecutionInfo: &workflowpb.WorkflowExecutionInfo{}, PendingActivities: a.pending,
-	}, nil
+func (a *answers) DescribeWorkflowExecution(_ context.Context, r *workflowservice.DescribeWorkflowExecutionRequest) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
+	id := r.GetExecution().GetWorkflowId()
+	d := &workflowservice.DescribeWorkflowExecutionResponse{WorkflowExecutionInfo: &workflowpb.WorkflowExecutionInfo{}}
+	if a.only == "" || a.only == id {
+		d.PendingActivities = a.pending
+	}
+	for _, child := range a.children[id] {
+		d.PendingChildren = append(d.PendingChildren, &workflowpb.PendingChildExecutionInfo{WorkflowId: child})
+	}
+	return d, nil
 }
 
 func (a *answers) ListWorkflowExecutions(context.Context, *workflowservice.ListWorkflowExecutionsRequest) (*workflowservice.ListWorkflowExecutionsResponse, error) {

@@ -18,6 +18,8 @@ func (c *cli) snapshotsCommand() *cobra.Command {
 		Long:    "The snapshots of a dataset and everything below it, or of all, and why each is kept.",
 		Example: "  triplicate snapshots nvme/personal",
 		Args:    cobra.MaximumNArgs(1),
+
+		ValidArgsFunction: c.completes(0, c.datasets),
 		RunE: func(cc *cobra.Command, args []string) error {
 			_, pools, err := c.loadPools()
 			if err != nil {

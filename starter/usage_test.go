@@ -156,6 +156,7 @@ func TestColour(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("NO_COLOR", tc.noColor)
+			t.Setenv("TERM", "xterm")
 			if got := tc.cli.paint(backup.Failed, "failed"); got != tc.want {
 				t.Errorf("painted %q, want %q", got, tc.want)
 			}

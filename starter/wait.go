@@ -43,10 +43,12 @@ func await(ctx context.Context, tc client.Client, run client.WorkflowRun, result
 func (c *cli) followCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "follow WORKFLOW-ID",
-		Short:   "follow a night or an hourly run to its end",
-		Long:    "Follow a night or an hourly run to its end; the exit status tells how it ended.",
+		Short:   "follow a run to its end",
+		Long:    "Follow a run to its end, a night, an hourly run, a replica or an offsite copy; the exit\nstatus tells how it ended. Interrupted, the run itself goes on.",
 		Example: "  triplicate follow smith-nightly-2026-11-25T00:30:00Z",
 		Args:    cobra.ExactArgs(1),
+
+		ValidArgsFunction: c.completes(0, runs),
 		RunE: func(cc *cobra.Command, args []string) error {
 			cfg, tc, err := c.dial(cc.Context())
 			if err != nil {

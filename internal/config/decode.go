@@ -86,6 +86,13 @@ func (d *decoder) value(node ast.Node, v reflect.Value, path string, tag reflect
 		d.frequency(node, v, path, tag.Get("is") == "daily")
 		return
 	case timeType:
+		if hour, ok := node.(*ast.IntegerNode); ok {
+			t, bad := parseTime(fmt.Sprintf("%02s:00", hour.GetToken().Value))
+			if mean := t.String(); bad == nil {
+				d.mistyped(node, path, "a time such as 02:30", "Write hours and minutes as HH:MM.", mean)
+				return
+			}
+		}
 		if text, ok := d.text(node, path, "a time such as 02:30"); ok {
 			t, bad := parseTime(text)
 			d.put(v, path, reflect.ValueOf(t), bad)
@@ -118,7 +125,7 @@ func (d *decoder) value(node ast.Node, v reflect.Value, path string, tag reflect
 	case reflect.Bool:
 		b, ok := node.(*ast.BoolNode)
 		if !ok {
-			d.mistyped(node, path, "true or false", "Write true or false, without quotes.")
+			d.mistyped(node, path, "true or false", "Write true or false, without quotes.", truths[written(node)])
 			return
 		}
 		v.SetBool(b.Value)
@@ -176,7 +183,11 @@ func (d *decoder) number(node ast.Node, v reflect.Value, path string, tag reflec
 	_, whole := node.(*ast.IntegerNode)
 	_, real := node.(*ast.FloatNode)
 	if v.Kind() == reflect.Int && !whole || !whole && !real {
-		d.mistyped(node, path, "a number", "Write a number in plain digits, without quotes or units.")
+		mean := ""
+		if _, err := strconv.Atoi(written(node)); err == nil {
+			mean = written(node)
+		}
+		d.mistyped(node, path, "a number", "Write a number in plain digits, without quotes or units.", mean)
 		return
 	}
 	text := node.GetToken().Value
@@ -203,8 +214,23 @@ func outOfRange(key string, tag reflect.StructTag) string {
 	return fmt.Sprintf("Write a number from %s to %s.", tag.Get("min"), tag.Get("max"))
 }
 
-// mistyped notes a value of another type than it should be.
-func (d *decoder) mistyped(node ast.Node, path, want, fix string) {
+// truths are what YAML of old, and people, write for true and false.
+var truths = map[string]string{"yes": "true", "on": "true", "true": "true", "1": "true", "no": "false", "off": "false", "false": "false", "0": "false"}
+
+// written is a scalar's text, in lower case; empty if it is none.
+func written(node ast.Node) string {
+	switch n := node.(type) {
+	case *ast.StringNode:
+		return strings.ToLower(n.Value)
+	case *ast.IntegerNode:
+		return n.GetToken().Value
+	}
+	return ""
+}
+
+// mistyped notes a value of another type than it should be; mean may say what was
+// probably meant.
+func (d *decoder) mistyped(node ast.Node, path, want, fix string, mean ...string) {
 	got := "something else"
 	switch n := node.(type) {
 	case *ast.MappingNode, *ast.MappingValueNode:
@@ -220,7 +246,7 @@ func (d *decoder) mistyped(node ast.Node, path, want, fix string) {
 	case *ast.BoolNode:
 		got = "the truth value " + n.GetToken().Value
 	}
-	d.fail(path, fault{message: fmt.Sprintf("%s must be %s, not %s", last(path), want, got), fix: fix})
+	d.fail(path, fault{message: fmt.Sprintf("%s must be %s, not %s", last(path), want, got), fix: fix, mean: strings.Join(mean, "")})
 }
 
 // last is the last key of a path, without an index: what a message calls it.

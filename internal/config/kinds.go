@@ -33,8 +33,12 @@ func (k kind) check(text string) *fault {
 		return nil
 	}
 	f := &fault{message: fmt.Sprintf("%q is not %s", shorten(text), k.what), fix: k.fix}
-	if lower := strings.ToLower(text); k.pattern.MatchString(lower) {
-		f.mean = lower
+	lower := strings.ToLower(text)
+	label, _, _ := strings.Cut(lower, ".")
+	for _, near := range []string{lower, label, strings.Trim(notInName.ReplaceAllString(lower, "-"), "-")} {
+		if f.mean == "" && near != text && k.pattern.MatchString(near) {
+			f.mean = near
+		}
 	}
 	return f
 }

@@ -25,10 +25,15 @@ func Sample(hostname, zone string, pools []backup.Pool, datasets []backup.Datase
 	for _, p := range pools {
 		fmt.Fprintf(&b, "\n  # Pool %s, %s of %s free. What has no row below is under this one, also what is made later.\n", p.Name, backup.Bytes(p.Free), backup.Bytes(p.Size))
 		b.WriteString(row(p.Name, "daily at 01:30", "{ daily: 7, weekly: 4 }", ""))
+		above := "" // the replica that was listed last
 		for _, d := range datasets {
-			if backup.PoolOf(d.Name) == p.Name && d.Name != p.Name {
-				b.WriteString(sampleRow(d))
+			if backup.PoolOf(d.Name) != p.Name || d.Name == p.Name || above != "" && backup.Under(d.Name, above) {
+				continue
 			}
+			if isReplica(d) {
+				above = d.Name
+			}
+			b.WriteString(sampleRow(d))
 		}
 	}
 	slow := slices.MaxFunc(pools, func(a, b backup.Pool) int { return int(min(1, max(-1, a.Size-b.Size))) }).Name
@@ -44,11 +49,10 @@ func Sample(hostname, zone string, pools []backup.Pool, datasets []backup.Datase
 // replicas wherever they are, for a snapshot of ours would break their next receive.
 func sampleRow(d backup.Dataset) string {
 	last := d.Name[strings.LastIndexByte(d.Name, '/')+1:]
-	replica := d.Properties[backup.PropSource].Local() || d.Properties[backup.PropContainer].Local()
 	switch {
 	case checkDataset(d.Name) != nil:
 		return fmt.Sprintf("  # %q: a name that this file cannot hold\n", d.Name)
-	case replica:
+	case isReplica(d):
 		return row(d.Name, "disabled", "", "a replica: name it under replicas, and delete this row")
 	case strings.Count(d.Name, "/") > 1:
 		return ""
@@ -58,6 +62,10 @@ func sampleRow(d backup.Dataset) string {
 		return row(d.Name, "daily at 01:30", "{ daily: 14, weekly: 8, monthly: 6 }", backup.Bytes(d.Used)+", so rarely written, is it?")
 	}
 	return row(d.Name, "hourly", "{ hourly: 24, daily: 7, weekly: 4, monthly: 3 }", "")
+}
+
+func isReplica(d backup.Dataset) bool {
+	return d.Properties[backup.PropSource].Local() || d.Properties[backup.PropContainer].Local()
 }
 
 // row is a line of the table, aligned where names are of ordinary length.

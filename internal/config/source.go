@@ -80,7 +80,7 @@ func (s *source) shallow() bool {
 				open = max(0, open-1)
 			}
 			if open > maxDepth || head > 4*maxDepth {
-				s.add(place{i + 1, column + 1, 1}, fault{message: "nested too deeply", fix: "Begin again from triplicate.example.yaml."})
+				s.add(place{i + 1, column + 1, 1}, fault{message: "nested too deeply", fix: "Begin again from triplicate init, or triplicate.example.yaml."})
 				return false
 			}
 		}
@@ -112,7 +112,7 @@ func (d *decoder) parse() ast.Node {
 	}
 	if len(docs) == 0 {
 		s.add(place{1, 1, 1}, fault{message: "the config is empty",
-			fix: "Copy triplicate.example.yaml and change it to your pools."})
+			fix: "triplicate init writes one from the pools of this machine; triplicate.example.yaml is a whole one."})
 		return nil
 	}
 	return docs[0]

@@ -52,7 +52,11 @@ func parseFrequency(text string) (backup.Frequency, *fault) {
 		mean: meantFrequency(text), fix: frequencyFix}
 }
 
-var timeInside = regexp.MustCompile(`\b(\d{1,2}):(\d\d)\b`)
+var (
+	timeInside = regexp.MustCompile(`\b(\d{1,2}):(\d\d)\b`)
+	cronDaily  = regexp.MustCompile(`^(\d{1,2}) (\d{1,2}) \* \* \*$`)
+	cronHourly = regexp.MustCompile(`^\d{1,2} \* \* \* \*$`)
+)
 
 // meantFrequency guesses what was meant by a frequency that is none.
 func meantFrequency(text string) string {
@@ -61,6 +65,14 @@ func meantFrequency(text string) string {
 	case "no", "off", "never", "none", "false", "0":
 		return "disabled"
 	case "yes", "on", "true", "every hour", "@hourly", "1h":
+		return "hourly"
+	}
+	if m := cronDaily.FindStringSubmatch(word); m != nil {
+		if t, bad := parseTime(fmt.Sprintf("%02s:%02s", m[2], m[1])); bad == nil {
+			return "daily at " + t.String()
+		}
+	}
+	if cronHourly.MatchString(word) {
 		return "hourly"
 	}
 	if m := timeInside.FindStringSubmatch(word); m != nil {
