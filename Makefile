@@ -46,6 +46,10 @@ interop: build ## temporal and tctl on the daemon's schedules; builds both the f
 	interop/clis
 	go test -tags interop -count=1 -timeout 20m ./interop
 
+compose: build sim ## docker-compose.yml for real, and nights against it; builds stand-ins for its images the first time
+	compose/images
+	compose/engine go test -tags compose -count=1 -timeout 40m ./compose
+
 lint: ## golangci-lint with the import rules, and workflowcheck
 	.ci/lint
 
