@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -28,16 +29,16 @@ func (c *cli) ackCommand() *cobra.Command {
 one prune by it that destroys much at once. triplicate plan shows what would go, and
 why. The yes is recorded on the row's dataset, so it outlives the daemon.`,
 		Example: "  triplicate plan && triplicate ack retention nvme/personal",
-		Args:    cobra.ExactArgs(1),
+		Args:    takes(1, 1, "DATASET"),
 
 		ValidArgsFunction: c.completes(0, rowDatasets),
 		RunE: func(cc *cobra.Command, args []string) error {
-			_, pools, err := c.loadPools()
+			cfg, pools, err := c.loadPools()
 			if err != nil {
 				return err
 			}
 			if err := pools.AckRetention(cc.Context(), args[0]); err != nil {
-				return exit{exitFailed, err}
+				return fail(exitFailed, err, "name the dataset of a row: "+strings.Join(rowDatasets(cc.Context(), cfg), ", "))
 			}
 			if c.json {
 				return c.printJSON(map[string]string{"acknowledged": args[0]})
@@ -70,7 +71,7 @@ for the day that passes, and for the next run only.`,
 				return err
 			}
 			if copies.Offsite == nil {
-				return exit{exitUsage, errors.New("the config has no offsite target")}
+				return fail(exitUsage, errors.New("the config has no offsite target"), "add one under offsite (docs/configuration.md)")
 			}
 			return c.ackOffsite(cc.Context(), copies.Offsite, args, all)
 		},
@@ -82,18 +83,18 @@ for the day that passes, and for the next run only.`,
 func (c *cli) ackOffsite(ctx context.Context, offsite *activities.Offsite, args []string, all bool) error {
 	held, err := offsite.HeldBack(ctx)
 	if err != nil {
-		return exit{exitUnreachable, err}
+		return fail(exitUnreachable, err, lookNext)
 	}
 	for _, a := range args {
 		if !slices.ContainsFunc(held, func(h activities.HeldBack) bool { return h.Dataset == a }) {
-			return exit{exitFailed, fmt.Errorf("nothing of %s waits; triplicate ack offsite lists what does", a)}
+			return fail(exitFailed, fmt.Errorf("nothing of %s waits", a), "triplicate ack offsite lists what does")
 		}
 	}
 	waiting := 0
 	for i, h := range held {
 		if !h.Allowed && (all || slices.Contains(args, h.Dataset)) {
 			if err := offsite.AllowOffsite(ctx, h); err != nil {
-				return exit{exitFailed, fmt.Errorf("allow %s: %w", h.Dataset, err)}
+				return fail(exitFailed, fmt.Errorf("allow %s: %w", h.Dataset, err), "run the same command again; what was allowed before it stays allowed")
 			}
 			held[i].Allowed = true
 		}

@@ -31,7 +31,7 @@ for longer than half a minute, and nothing is changed anywhere.
 Each finding has a name, and docs/checks.md has a section for each name.`,
 		Example: `  triplicate check
   triplicate check --json | jq '.[] | select(.outcome != "ok")'`,
-		Args: cobra.NoArgs,
+		Args: takes(0, 0, ""),
 		RunE: func(cc *cobra.Command, _ []string) error {
 			cfg, copies, err := c.loadCopies()
 			if err != nil {

@@ -155,7 +155,7 @@ replicas and offsite targets, and the runs that go on.`,
 		"fish": {"/etc/fish/completions/triplicate.fish", func(cc *cobra.Command) error { return root.GenFishCompletion(cc.OutOrStdout(), true) }},
 	} {
 		cmd.AddCommand(&cobra.Command{
-			Use: shell, Short: "the script for " + shell, Args: cobra.NoArgs,
+			Use: shell, Short: "the script for " + shell, Args: takes(0, 0, ""),
 			Long:    "Print the script that lets " + shell + " complete. Put it where the shell looks, and start a new one.",
 			Example: "  triplicate completion " + shell + " > " + how.where,
 			RunE:    func(cc *cobra.Command, _ []string) error { return how.print(cc) },

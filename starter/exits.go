@@ -98,7 +98,11 @@ func teachExits(cmd *cobra.Command) {
 type exit struct {
 	code int
 	err  error
+	next string // what to do about it
 }
+
+// fail ends the command with an error, and says what to do next.
+func fail(code int, err error, next string) exit { return exit{code, err, next} }
 
 // Error is the cause's text.
 func (e exit) Error() string {

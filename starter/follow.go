@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
@@ -50,10 +51,10 @@ func (c *cli) follow(ctx context.Context, tc client.Client, cfg *config.Config, 
 		case err := <-done:
 			f.clear()
 			if ctx.Err() != nil {
-				return exit{exitInterrupted, errors.New("stopped following; the run itself goes on")}
+				return fail(exitInterrupted, errors.New("stopped following; the run itself goes on"), "triplicate follow "+run.GetID()+" takes it up again")
 			}
 			if failed := reportOf(err, &result); failed != nil {
-				return exit{exitFailed, c.whyEnded(run.GetID(), failed)}
+				return c.whyEnded(run.GetID(), failed)
 			}
 			return f.finish(result)
 		case <-t.C:
@@ -64,14 +65,16 @@ func (c *cli) follow(ctx context.Context, tc client.Client, cfg *config.Config, 
 
 // whyEnded says what a run without a report ended with, and where to look.
 func (c *cli) whyEnded(id string, err error) error {
-	if temporal.IsCanceledError(err) {
-		return fmt.Errorf("%s was cancelled; the next run takes up what is left", id)
+	var gone *serviceerror.NotFound
+	switch cfg, lerr := c.load(); {
+	case errors.As(err, &gone):
+		return fail(exitFailed, err, "temporal workflow list shows the runs there are; triplicate schedules list what is due")
+	case temporal.IsCanceledError(err):
+		return fail(exitFailed, fmt.Errorf("%s was cancelled", id), "nothing: the next run takes up what is left")
+	case lerr == nil && app.WebURL(cfg, id) != "":
+		return fail(exitFailed, err, "read on at "+app.WebURL(cfg, id))
 	}
-	cfg, lerr := c.load()
-	if lerr != nil || app.WebURL(cfg, id) == "" {
-		return fmt.Errorf("%w; temporal workflow show --workflow-id %s tells more", err, id)
-	}
-	return fmt.Errorf("%w; read on at %s", err, app.WebURL(cfg, id))
+	return fail(exitFailed, err, "temporal workflow show --workflow-id "+id+" tells more")
 }
 
 // reportOf takes the report out of a failed run; an error if there is none.
@@ -87,7 +90,7 @@ func reportOf(err error, report any) error {
 func (f *follower) finish(result json.RawMessage) error {
 	var e ended
 	if err := json.Unmarshal(result, &e); err != nil {
-		return exit{exitFailed, fmt.Errorf("a result that this version does not know; triplicate version and the daemon's may differ: %w", err)}
+		return fail(exitFailed, fmt.Errorf("a result that this version does not know: %w", err), "use the command that came with the daemon (triplicate version)")
 	}
 	if f.json {
 		if err := f.printJSON(result); err != nil {

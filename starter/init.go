@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -26,7 +27,7 @@ with a suggestion; Proxmox, replicas and offsite are there as comments. It is pr
 or written to --output, never over a file that exists.`,
 		Example: `  triplicate init
   triplicate init --output /etc/triplicate/triplicate.yaml && triplicate check`,
-		Args: cobra.NoArgs,
+		Args: takes(0, 0, ""),
 		RunE: func(cc *cobra.Command, _ []string) error {
 			text, datasets, err := c.sample(cc.Context())
 			if err != nil {
@@ -39,8 +40,11 @@ or written to --output, never over a file that exists.`,
 				_, err := fmt.Fprint(c.out, text)
 				return err
 			}
-			if err := writeNew(output, text); err != nil {
-				return exit{exitFailed, err}
+			switch err := writeNew(output, text); {
+			case errors.Is(err, fs.ErrNotExist):
+				return fail(exitFailed, err, "mkdir -p "+filepath.Dir(output))
+			case err != nil:
+				return fail(exitFailed, err, "name another --output; without it the config is printed")
 			}
 			if c.json {
 				return c.printJSON(map[string]any{"written": output, "datasets": datasets})
@@ -60,23 +64,23 @@ func (c *cli) sample(ctx context.Context) (text string, datasets int, err error)
 	zfs := c.pools(&none).ZFS
 	pools, err := zfs.Pools(ctx)
 	if err != nil {
-		return "", 0, exit{exitUnreachable, fmt.Errorf("look for pools: %w; is ZFS loaded (modprobe zfs), and are you root?", err)}
+		return "", 0, fail(exitUnreachable, fmt.Errorf("look for pools: %w", err), "load the module (modprobe zfs), and be root")
 	}
 	if len(pools) == 0 {
-		return "", 0, exit{exitFailed, errors.New("no pool is imported: zpool import lists those that could be")}
+		return "", 0, fail(exitFailed, errors.New("no pool is imported"), "zpool import lists those that could be; zpool create makes one")
 	}
 	all, err := zfs.Datasets(ctx)
 	if err != nil {
-		return "", 0, exit{exitUnreachable, fmt.Errorf("look for datasets: %w", err)}
+		return "", 0, fail(exitUnreachable, fmt.Errorf("look for datasets: %w", err), "zpool status says which pool is in trouble")
 	}
 	host, err := c.hostname()
 	if err != nil {
-		return "", 0, exit{exitFailed, fmt.Errorf("name of this machine: %w", err)}
+		return "", 0, fail(exitFailed, fmt.Errorf("name of this machine: %w", err), "set one: hostnamectl hostname NAME")
 	}
 	text = config.Sample(host, c.zone(), pools, all)
 	cfg, err := config.Load(strings.NewReader(text), "the new config")
 	if err != nil {
-		return "", 0, exit{exitFailed, fmt.Errorf("what was made of these pools does not load, which is a bug; write the config by hand from triplicate.example.yaml: %w", err)}
+		return "", 0, fail(exitFailed, fmt.Errorf("what was made of these pools does not load, which is a bug: %w", err), "write the config by hand, from triplicate.example.yaml")
 	}
 	return text, len(cfg.Snapshots), nil
 }
@@ -86,9 +90,7 @@ func writeNew(path, text string) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	switch {
 	case errors.Is(err, fs.ErrExist):
-		return fmt.Errorf("%s exists and is left as it is; name another --output, or move it away", path)
-	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("%w; mkdir -p its folder first", err)
+		return fmt.Errorf("%s exists and is left as it is", path)
 	case err != nil:
 		return err
 	}
@@ -126,7 +128,7 @@ func (c *cli) schemaCommand() *cobra.Command {
 is "# yaml-language-server: $schema=triplicate.schema.json" it lets an editor complete
 keys, show what they mean, and underline what is wrong. triplicate check knows more.`,
 		Example: "  triplicate schema > /etc/triplicate/triplicate.schema.json",
-		Args:    cobra.NoArgs,
+		Args:    takes(0, 0, ""),
 		RunE: func(*cobra.Command, []string) error {
 			_, err := c.out.Write(triplicate.Schema)
 			return err

@@ -48,7 +48,7 @@ func TestInitRoundTrip(t *testing.T) {
 func TestInitWithoutPools(t *testing.T) {
 	s := newSmith(t)
 	s.zfs = zfstest.New(t)
-	if got := s.must(exitFailed, "init"); !strings.Contains(got.err, "no pool is imported: zpool import") {
+	if got := s.must(exitFailed, "init"); !strings.Contains(got.err, "no pool is imported\nnext: zpool import") {
 		t.Errorf("stderr: %s", got.err)
 	}
 	s.zfs = blind{s.host}

@@ -44,7 +44,7 @@ each snapshot. It calls the very functions that a run calls, and changes nothing
 		Example: `  triplicate plan
   triplicate plan --all                 also what stays, and why
   triplicate plan --json | jq '.prune[].decisions[] | select(.keep | not)'`,
-		Args: cobra.NoArgs,
+		Args: takes(0, 0, ""),
 		RunE: func(cc *cobra.Command, _ []string) error {
 			_, copies, err := c.loadCopies()
 			if err != nil {
@@ -52,7 +52,7 @@ each snapshot. It calls the very functions that a run calls, and changes nothing
 			}
 			p, err := makePlan(cc.Context(), copies)
 			if err != nil {
-				return exit{exitUnreachable, err}
+				return fail(exitUnreachable, err, lookNext)
 			}
 			if c.json {
 				if err := c.printJSON(p); err != nil {

@@ -28,7 +28,7 @@ whether it would take the same steps.`,
 		Example: `  triplicate replay smith-nightly-2026-11-25T00:30:00Z
   triplicate replay smith-hourly-2026-11-25T12:00:00Z --save hourly.json
   triplicate replay hourly.json`,
-		Args: cobra.ExactArgs(1),
+		Args: takes(1, 1, "WORKFLOW-ID or FILE"),
 		RunE: func(cc *cobra.Command, args []string) error {
 			replayer := worker.NewWorkflowReplayer()
 			workflows.Register(replayer)
@@ -42,13 +42,14 @@ whether it would take the same steps.`,
 				}
 				if save != "" {
 					if err := saveHistory(h, save); err != nil {
-						return exit{exitFailed, err}
+						return fail(exitFailed, err, "name a file that does not exist, in a folder that does")
 					}
 				}
 				err = replayer.ReplayWorkflowHistory(nil, h)
 			}
 			if err != nil {
-				return exit{exitFailed, fmt.Errorf("%s does not replay: %w", args[0], err)}
+				return fail(exitFailed, fmt.Errorf("%s does not replay: %w", args[0], err),
+					"let such runs end before this version takes over, or install the one that made them; CONTRIBUTING.md says what a change to a workflow needs")
 			}
 			if c.json {
 				return json.NewEncoder(c.out).Encode(map[string]string{"replayed": args[0]})
@@ -95,12 +96,12 @@ func fetchHistory(ctx context.Context, tc client.Client, id string) (*historypb.
 	for iter.HasNext() {
 		e, err := iter.Next()
 		if err != nil {
-			return nil, exit{exitFailed, fmt.Errorf("history of %s: %w", id, err)}
+			return nil, fail(exitFailed, fmt.Errorf("history of %s: %w", id, err), "temporal workflow list shows the runs there are")
 		}
 		h.Events = append(h.Events, e)
 	}
 	if len(h.Events) == 0 {
-		return nil, exit{exitFailed, errors.New("no such workflow, and no such file: " + id)}
+		return nil, fail(exitFailed, errors.New("no such workflow, and no such file: "+id), "temporal workflow list shows the runs there are")
 	}
 	return h, nil
 }

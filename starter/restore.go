@@ -32,7 +32,7 @@ it and ends with status 5; run it again then, or let it --wait.`,
 		Example: `  triplicate restore nvme/personal/diary --from snapshot --to /tmp
   triplicate restore nvme/personal/diary --from replica --at 2026-11-22 --to /tmp/diary.old
   triplicate restore nvme/personal/diary --from aws --to /tmp --tier Bulk --wait`,
-		Args: cobra.ExactArgs(1),
+		Args: takes(1, 1, "PATH"),
 
 		ValidArgsFunction: openEnded(c.completes(0, c.paths)),
 		RunE: func(cc *cobra.Command, args []string) error {
@@ -42,12 +42,12 @@ it and ends with status 5; run it again then, or let it --wait.`,
 			}
 			p := activities.RestoreParams{Path: args[0], From: backup.Where(from), To: to, Tier: backup.Tier(tier), Days: days}
 			if p.At, err = pointInTime(cfg, at); err != nil {
-				return exit{exitUsage, err}
+				return fail(exitUsage, err, "triplicate snapshots lists the points in time there are")
 			}
 			switch p.Tier {
 			case backup.Bulk, backup.Standard, backup.Expedited:
 			default:
-				return exit{exitUsage, fmt.Errorf("--tier %s: want Bulk, Standard or Expedited", tier)}
+				return fail(exitUsage, fmt.Errorf("--tier %s: want Bulk, Standard or Expedited", tier), "triplicate restore --help says how long each takes")
 			}
 			return c.restore(cc.Context(), copies, p, wait)
 		},
@@ -93,13 +93,13 @@ func (c *cli) restore(ctx context.Context, copies *activities.Copies, p activiti
 		res, err := copies.Restore(ctx, p)
 		switch {
 		case ctx.Err() != nil:
-			return exit{exitInterrupted, errors.New("stopped; a thaw that was asked for goes on")}
+			return fail(exitInterrupted, errors.New("stopped; a thaw that was asked for goes on"), "run the same command again later")
 		case errors.Is(err, activities.ErrNotConfigured):
-			return exit{exitUsage, err}
+			return fail(exitUsage, err, "the path begins with a dataset (triplicate status); --from is snapshot, replica, or an offsite target of the config")
 		case errors.Is(err, backup.ErrUnreachable):
-			return exit{exitUnreachable, err}
+			return fail(exitUnreachable, err, "triplicate check says more; restore from another place meanwhile (--from)")
 		case err != nil:
-			return exit{exitFailed, err}
+			return fail(exitFailed, err, restoreNext(err, p))
 		case !res.Thawing && c.json:
 			return c.printJSON(res)
 		case !res.Thawing:
@@ -111,7 +111,7 @@ func (c *cli) restore(ctx context.Context, copies *activities.Copies, p activiti
 			}
 			return exit{code: exitBusy}
 		case !wait:
-			return exit{exitBusy, fmt.Errorf("it is being thawed, which takes up to %s; run the same command again then", res.Wait)}
+			return fail(exitBusy, fmt.Errorf("it is being thawed, which takes up to %s", res.Wait), "run the same command again then, or now with --wait")
 		}
 		if !c.json {
 			fmt.Fprintf(c.out, "thawing, up to %s; looking again in %s\n", res.Wait, thawPoll)
@@ -121,4 +121,19 @@ func (c *cli) restore(ctx context.Context, copies *activities.Copies, p activiti
 		case <-time.After(thawPoll):
 		}
 	}
+}
+
+// restoreNext is what to do when a restore failed.
+func restoreNext(err error, p activities.RestoreParams) string {
+	switch {
+	case errors.Is(err, backup.ErrExists):
+		return "name another --to, or move what is there away"
+	case errors.Is(err, backup.ErrNotFound) && p.At != "":
+		return "look at what there was when: triplicate snapshots DATASET; then name another --at"
+	case errors.Is(err, backup.ErrNotFound):
+		return "check how the path is spelt, or name an earlier --at (triplicate snapshots DATASET)"
+	case errors.Is(err, backup.ErrKeyUnavailable):
+		return "load the key (zfs load-key), or restore --from another place"
+	}
+	return "triplicate check says more; another place may have it, too (--from)"
 }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"slices"
 	"strings"
 	"time"
 
@@ -48,25 +50,24 @@ func (c *cli) run(ctx context.Context, args []string) int {
 	root.SetArgs(args)
 	root.SetOut(c.out)
 	root.SetErr(c.errOut)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitOK
 	}
+	c.json = c.json || slices.Contains(args, "--json") // also where the flags were not read
 	var e exit
 	if !errors.As(err, &e) {
-		e = exit{exitUsage, err} // what cobra finds wrong is usage
+		// What cobra finds wrong is usage. Its suggestions come on lines of their own.
+		e = fail(exitUsage, errors.New(strings.Join(strings.Fields(err.Error()), " ")), cmd.CommandPath()+" --help")
 	}
 	if ctx.Err() != nil {
 		e.code = exitInterrupted
 	}
 	if e.err != nil {
 		if c.json {
-			_ = json.NewEncoder(c.errOut).Encode(map[string]any{"error": e.err.Error(), "exit": e.code})
+			_ = json.NewEncoder(c.errOut).Encode(map[string]any{"error": e.err.Error(), "exit": e.code, "next": e.next})
 		} else {
-			fmt.Fprintln(c.errOut, "triplicate:", e.err)
-		}
-		if e.code == exitUsage && !c.json {
-			fmt.Fprintln(c.errOut, "try: triplicate --help")
+			fmt.Fprintf(c.errOut, "triplicate: %v\nnext: %s\n", e.err, e.next)
 		}
 	}
 	return e.code
@@ -94,23 +95,9 @@ why, starts runs and follows them. The daemon triplicated does the work.`,
 	return root
 }
 
-// needsWord makes a verb that is only a beginning say so. Left to itself cobra
-// prints the help and ends with 0, and a mistyped cron job would seem to work.
-func needsWord(cmd *cobra.Command) *cobra.Command {
-	cmd.Args = cobra.NoArgs
-	cmd.RunE = func(cc *cobra.Command, _ []string) error {
-		var words []string
-		for _, sub := range cc.Commands() {
-			words = append(words, sub.Name())
-		}
-		return fmt.Errorf("%s what? one of: %s", cc.CommandPath(), strings.Join(words, ", "))
-	}
-	return cmd
-}
-
 func (c *cli) versionCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "version", Short: "print the version", Args: cobra.NoArgs,
+		Use: "version", Short: "print the version", Args: takes(0, 0, ""),
 		Long:    "Print the version of this command. It reads no config and asks nobody.",
 		Example: "  triplicate version --json",
 		RunE: func(*cobra.Command, []string) error {
@@ -127,9 +114,29 @@ func (c *cli) versionCommand() *cobra.Command {
 func (c *cli) load() (*config.Config, error) {
 	cfg, err := config.LoadFile(c.configPath)
 	if err != nil {
-		return nil, exit{exitConfig, err}
+		return nil, fail(exitConfig, err, c.configNext(err))
 	}
 	return cfg, nil
+}
+
+// What to do when something cannot be looked at.
+const (
+	lookNext   = "triplicate check says what is wrong, and what to do"
+	serverNext = "triplicate check says more; status, plan, snapshots and restore work without the server"
+)
+
+// configNext is what to do about a config that does not load.
+func (c *cli) configNext(err error) string {
+	var wrong *config.Error
+	switch {
+	case errors.As(err, &wrong):
+		return "correct the file; docs/configuration.md has every key"
+	case errors.Is(err, fs.ErrNotExist):
+		return "triplicate init --output " + c.configPath + " writes one; or name another with --config"
+	case errors.Is(err, fs.ErrPermission):
+		return "run it as root"
+	}
+	return "name another with --config"
 }
 
 // loadPools reads the config and gives the steps on this machine's pools.
@@ -152,7 +159,7 @@ func (c *cli) loadCopies() (*config.Config, *activities.Copies, error) {
 	}
 	copies, err := app.Copies(cfg, pools)
 	if err != nil {
-		return nil, nil, exit{exitConfig, err}
+		return nil, nil, fail(exitConfig, err, c.configNext(err))
 	}
 	return cfg, copies, nil
 }
@@ -165,7 +172,7 @@ func (c *cli) dial(ctx context.Context) (*config.Config, client.Client, error) {
 	}
 	tc, err := app.Dial(ctx, cfg, zaplog.New(zap.NewNop()))
 	if err != nil {
-		return nil, nil, exit{exitUnreachable, err}
+		return nil, nil, fail(exitUnreachable, err, serverNext)
 	}
 	return cfg, tc, nil
 }

@@ -46,17 +46,17 @@ times. The daemon does the work, so the run goes on when this command ends; with
 		})
 	}
 	verb("nightly", "a whole night: snapshot, proxmox, replicate, offsite, prune",
-		"Start a whole night: snapshot, proxmox, replicate, offsite, and the prunes after them.", cobra.NoArgs,
+		"Start a whole night: snapshot, proxmox, replicate, offsite, and the prunes after them.", takes(0, 0, ""),
 		func(cfg *config.Config, _ string) (string, any, any, error) {
 			return c.byHand(workflows.NightlyID(cfg.Host)), workflows.Nightly, workflows.NightlyParams{}, nil
 		})
 	verb("hourly", "the hourly snapshots and their prune",
-		"Take the snapshots of the hourly rows and prune by their keep, as every full hour does.", cobra.NoArgs,
+		"Take the snapshots of the hourly rows and prune by their keep, as every full hour does.", takes(0, 0, ""),
 		func(cfg *config.Config, _ string) (string, any, any, error) {
 			return c.byHand(workflows.HourlyID(cfg.Host)), workflows.Hourly, workflows.HourlyParams{}, nil
 		})
 	verb("snapshot", "a snapshot of every dataset that has an enabled row",
-		"Take a snapshot of every dataset that has an enabled row: before an upgrade, say.\nAll datasets of a pool are of the same instant.", cobra.NoArgs,
+		"Take a snapshot of every dataset that has an enabled row: before an upgrade, say.\nAll datasets of a pool are of the same instant.", takes(0, 0, ""),
 		func(cfg *config.Config, _ string) (string, any, any, error) {
 			return c.byHand(cfg.Host + "-snapshot"), workflows.Nightly, workflows.NightlyParams{Only: string(backup.StageSnapshot)}, nil
 		})
@@ -70,11 +70,11 @@ times. The daemon does the work, so the run goes on when this command ends; with
 		}
 	}
 	verb("proxmox", "back up the guests, then verify, prune and collect garbage",
-		"Back up the guests with vzdump, one after the other on each node; then verify what is\nnew, prune, and collect garbage on Proxmox Backup Server.", cobra.NoArgs, only(backup.StageProxmox))
+		"Back up the guests with vzdump, one after the other on each node; then verify what is\nnew, prune, and collect garbage on Proxmox Backup Server.", takes(0, 0, ""), only(backup.StageProxmox))
 	verb("offsite", "copy to every offsite target, from the newest snapshots",
-		"Copy to every offsite target, from the newest snapshots. What needs approval is held back:\ntriplicate ack offsite.", cobra.NoArgs, only(backup.StageOffsite))
+		"Copy to every offsite target, from the newest snapshots. What needs approval is held back:\ntriplicate ack offsite.", takes(0, 0, ""), only(backup.StageOffsite))
 	verb("replicate REPLICA", "bring one replica up to date",
-		"Bring one replica up to date, by its name in the config. A copy that was cut off goes on\nfrom where it was.", cobra.ExactArgs(1),
+		"Bring one replica up to date, by its name in the config. A copy that was cut off goes on\nfrom where it was.", takes(1, 1, "REPLICA"),
 		func(cfg *config.Config, name string) (string, any, any, error) {
 			var names []string
 			for _, r := range cfg.Policy().Replicas {
@@ -113,7 +113,7 @@ func (c *cli) start(ctx context.Context, wait bool, arg string,
 	defer tc.Close()
 	id, wf, params, err := what(cfg, arg)
 	if err != nil {
-		return exit{exitUsage, err}
+		return fail(exitUsage, err, "add it to "+c.configPath+", or name another (triplicate run --help)")
 	}
 	run, err := tc.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
 		ID: id, TaskQueue: workflows.TaskQueue(cfg.Host),
@@ -125,10 +125,10 @@ func (c *cli) start(ctx context.Context, wait bool, arg string,
 	}, wf, params)
 	var running *serviceerror.WorkflowExecutionAlreadyStarted
 	if errors.As(err, &running) {
-		return exit{exitBusy, fmt.Errorf("%s is running already; wait for it, or look at %s", id, app.WebURL(cfg, id))}
+		return fail(exitBusy, fmt.Errorf("%s is running already", id), "triplicate follow "+id)
 	}
 	if err != nil {
-		return exit{exitUnreachable, fmt.Errorf("start %s: %w", id, err)}
+		return fail(exitUnreachable, fmt.Errorf("start %s: %w", id, err), serverNext)
 	}
 	if !c.json {
 		fmt.Fprintf(c.out, "started %s\n", id)

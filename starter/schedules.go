@@ -23,7 +23,7 @@ told, and the next sync would set it right again.`,
   temporal schedule toggle --schedule-id smith-nightly --pause --reason "moving house"`,
 	}
 	cmd.AddCommand(&cobra.Command{
-		Use: "list", Short: "the schedules as the Temporal server has them", Args: cobra.NoArgs,
+		Use: "list", Short: "the schedules as the Temporal server has them", Args: takes(0, 0, ""),
 		Long:    "List the schedules as the Temporal server has them: when each is next due, whether it is\npaused, and the note that its operator left.",
 		Example: "  triplicate schedules list",
 		RunE: func(cc *cobra.Command, _ []string) error {
@@ -34,11 +34,11 @@ told, and the next sync would set it right again.`,
 			defer tc.Close()
 			namespace, err := app.Namespace(cfg)
 			if err != nil {
-				return exit{exitUnreachable, err}
+				return fail(exitUnreachable, err, serverNext)
 			}
 			list, err := schedules.List(cc.Context(), tc, namespace, cfg.Host)
 			if err != nil {
-				return exit{exitUnreachable, err}
+				return fail(exitUnreachable, err, serverNext)
 			}
 			if c.json {
 				return c.printJSON(list)
@@ -46,7 +46,7 @@ told, and the next sync would set it right again.`,
 			return c.printSchedules(list, cfg.Policy().Zone)
 		},
 	}, &cobra.Command{
-		Use: "sync", Short: "make the schedules agree with the config now", Args: cobra.NoArgs,
+		Use: "sync", Short: "make the schedules agree with the config now", Args: takes(0, 0, ""),
 		Long: `Make the schedules agree with the config now; the daemon does it when it starts and
 every hour. Pauses and their notes stay as they are.`,
 		Example: "  triplicate schedules sync",
@@ -58,7 +58,7 @@ every hour. Pauses and their notes stay as they are.`,
 			defer tc.Close()
 			report, err := app.SyncSchedules(cc.Context(), tc, cfg)
 			if err != nil {
-				return exit{exitFailed, err}
+				return fail(exitFailed, err, "run it again; a schedule that somebody else made has to be deleted, or host renamed")
 			}
 			if c.json {
 				return c.printJSON(report)

@@ -17,7 +17,7 @@ func (c *cli) snapshotsCommand() *cobra.Command {
 		Short:   "the snapshots of a dataset, or of all, and why each is kept",
 		Long:    "The snapshots of a dataset and everything below it, or of all, and why each is kept.",
 		Example: "  triplicate snapshots nvme/personal",
-		Args:    cobra.MaximumNArgs(1),
+		Args:    takes(0, 1, "DATASET"),
 
 		ValidArgsFunction: c.completes(0, c.datasets),
 		RunE: func(cc *cobra.Command, args []string) error {
@@ -27,7 +27,7 @@ func (c *cli) snapshotsCommand() *cobra.Command {
 			}
 			w, err := pools.Look(cc.Context())
 			if err != nil {
-				return exit{exitUnreachable, err}
+				return fail(exitUnreachable, err, lookNext)
 			}
 			type line struct {
 				Snapshot string      `json:"snapshot"`
@@ -57,7 +57,7 @@ func (c *cli) snapshotsCommand() *cobra.Command {
 				}
 			}
 			if !found && len(args) > 0 {
-				return exit{exitFailed, fmt.Errorf("no dataset %q in the pools of the config (%s)", args[0], poolNames(pools.Policy))}
+				return fail(exitFailed, fmt.Errorf("no dataset %q in the pools of the config (%s)", args[0], poolNames(pools.Policy)), "zfs list -o name shows those there are")
 			}
 			if c.json {
 				return c.printJSON(lines)

@@ -20,7 +20,7 @@ func (c *cli) statusCommand() *cobra.Command {
 each copy is. What cannot be looked at is unknown, never fine.`,
 		Example: `  triplicate status
   triplicate status --json | jq '.datasets[] | select(.offsite.state == "missing") | .dataset'`,
-		Args: cobra.NoArgs,
+		Args: takes(0, 0, ""),
 		RunE: func(cc *cobra.Command, _ []string) error {
 			_, copies, err := c.loadCopies()
 			if err != nil {
@@ -28,7 +28,7 @@ each copy is. What cannot be looked at is unknown, never fine.`,
 			}
 			all, err := copies.Status(cc.Context())
 			if err != nil {
-				return exit{exitUnreachable, err}
+				return fail(exitUnreachable, err, lookNext)
 			}
 			unsafe, unknown := 0, 0
 			for _, d := range all {

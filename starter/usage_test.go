@@ -34,7 +34,7 @@ func TestWrongUsage(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newSmith(t)
 			got := s.must(exitUsage, args...)
-			if !strings.HasPrefix(got.err, "triplicate: ") || !strings.Contains(got.err, "try: triplicate --help") || got.out != "" {
+			if !strings.HasPrefix(got.err, "triplicate: ") || !strings.Contains(got.err, "\nnext: triplicate ") || !strings.HasSuffix(got.err, " --help\n") || got.out != "" {
 				t.Errorf("stdout:\n%sstderr:\n%s", got.out, got.err)
 			}
 		})
@@ -74,7 +74,7 @@ func TestErrorsAsJSON(t *testing.T) {
 	}{
 		{[]string{"snapshots", "nvme/typo", "--json"}, exitFailed, "nvme/typo"},
 		{[]string{"schedules", "list", "--json"}, exitUnreachable, "is triplicated running?"},
-		{[]string{"run", "replicate", "--json"}, exitUsage, "arg"},
+		{[]string{"run", "replicate", "--json"}, exitUsage, "needs a REPLICA"},
 	} {
 		got := s.must(tc.code, tc.args...)
 		var e struct {

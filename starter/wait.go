@@ -46,7 +46,7 @@ func (c *cli) followCommand() *cobra.Command {
 		Short:   "follow a run to its end",
 		Long:    "Follow a run to its end, a night, an hourly run, a replica or an offsite copy; the exit\nstatus tells how it ended. Interrupted, the run itself goes on.",
 		Example: "  triplicate follow smith-nightly-2026-11-25T00:30:00Z",
-		Args:    cobra.ExactArgs(1),
+		Args:    takes(1, 1, "WORKFLOW-ID"),
 
 		ValidArgsFunction: c.completes(0, runs),
 		RunE: func(cc *cobra.Command, args []string) error {

@@ -16,7 +16,9 @@ const docsIntro = `# Configuration
 <!-- Written by: go test ./internal/config -update -->
 
 Triplicate reads one YAML file, /etc/triplicate/triplicate.yaml. [triplicate.example.yaml](../triplicate.example.yaml)
-is a whole one; this page is every key.
+is a whole one, ` + "`triplicate init`" + ` writes one from a machine's pools, and this page is every key. With the file's first
+line, an editor that knows yaml-language-server completes and checks it by [triplicate.schema.json](../triplicate.schema.json)
+(` + "`triplicate schema`" + ` prints it); what lies between keys only ` + "`triplicate check`" + ` sees.
 
 The file is strict. An unknown, repeated or misspelt key, a value of another type and settings that contradict each
 other are errors with file:line:column, a caret and what to do; nothing is guessed. Tabs, anchors, aliases and
