@@ -47,7 +47,7 @@ func nights(t *testing.T, m *fake, fine string) {
 
 func look(t *testing.T, m *fake, pages []page) {
 	t.Helper()
-	setup := exec.Command("browser/setup")
+	setup := exec.CommandContext(t.Context(), "browser/setup")
 	setup.Stderr = os.Stderr
 	dir, err := setup.Output()
 	if err != nil {

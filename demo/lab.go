@@ -131,7 +131,7 @@ func (m *lab) daemon(ctx context.Context) error {
 
 // taken says whether somebody listens on a port of the loopback.
 func taken(port int) bool {
-	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", fmt.Sprintf("127.0.0.1:%d", port))
 	if err != nil {
 		return true
 	}

@@ -59,6 +59,24 @@ func TestThrowAwayPoolsOnAHost(t *testing.T) {
 	if left != "down\n" {
 		t.Errorf("down left behind:\n%s", left)
 	}
+	t.Run("the demo finds that this host has ZFS", func(t *testing.T) { demoOnHost(t) })
+}
+
+// demoOnHost runs the whole demo as on a host that has ZFS and no pools of its names.
+func demoOnHost(t *testing.T) {
+	for from, to := range map[string]string{
+		"bin/triplicated": "bin", "bin/triplicate": "bin", "bin/sim": "bin", "bin/demo": "bin", "lab/host": "lab", "demo/smith.yaml": "demo",
+	} {
+		push(t, filepath.Join(root, from), "/opt/repo/"+to)
+	}
+	out := sh(t, "cd /opt/repo && LAB_RUN=/tmp/lab-demo LAB_DISK=512M bin/demo 2>&1; rm -rf /opt/repo")
+	for _, want := range []string{
+		"real: OpenZFS on this host", "three copies, and one file back from each", "all copies of 15 datasets are there and fresh",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the demo does not say %q:\n%s", want, out)
+		}
+	}
 }
 
 // inHost uses each verb that runs or copies something.

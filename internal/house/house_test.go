@@ -99,7 +99,7 @@ func TestSizes(t *testing.T) {
 var simulates = map[string]bool{"lab/sim": true, "demo": true}
 
 func TestReleasedBinariesLinkNoFake(t *testing.T) {
-	out, err := exec.Command("go", "list", "-deps", "../../worker", "../../starter").Output()
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "../../worker", "../../starter").Output()
 	if err != nil || !strings.Contains(string(out), "triplicate/internal/zfs\n") {
 		t.Fatalf("go list: %v\n%s", err, out)
 	}
