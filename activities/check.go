@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"sync"
 	"time"
@@ -129,6 +130,8 @@ func (a *Checks) Run(ctx context.Context, more ...func(context.Context) []Findin
 // said no or nothing.
 func remedy(err error, section string) string {
 	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
+		return "put the secret of " + section + " where the config says, owned by root, mode 0400"
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, backup.ErrUnreachable):
 		return "is it up, and is its address in " + section + " right? the night goes on without it"
 	case errors.Is(err, backup.ErrFingerprint):

@@ -21,7 +21,7 @@ func (a *Pools) check(ctx context.Context, world func() (World, error)) []Findin
 	var f findings
 	pools, err := a.ZFS.Pools(ctx)
 	if err != nil {
-		f.fail(FindZFS, "load the module (modprobe zfs), and run check as root", "cannot list pools: %v", err)
+		f.fail(FindZFS, "install OpenZFS, or load its module (modprobe zfs), and run check as root", "cannot list pools: %v", err)
 		return f
 	}
 	a.checkPools(pools, &f)

@@ -148,3 +148,26 @@ func TestCheckSaysWhatToDo(t *testing.T) {
 		t.Errorf("it says\n%s", got.out)
 	}
 }
+
+// TestCheckOfSecrets: one that others can read, one that is not there, and one that
+// only the daemon's unit has.
+func TestCheckOfSecrets(t *testing.T) {
+	t.Setenv("CREDENTIALS_DIRECTORY", "")
+	open := filepath.Join(t.TempDir(), "pve")
+	if err := os.WriteFile(open, []byte("root@pam!t=secret-of-smith"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(open, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	config := strings.Replace(everything, "/nowhere/pve", open, 1)
+	config = strings.Replace(config, "file: /nowhere/aws", "credential: aws", 1)
+	s := backedUp(t, config+frontend(t, nil))
+	s.expect(activities.FindSecret, backup.Failed, "proxmox.pve.token: read secret: "+open+" has mode 0644")
+	s.expect(activities.FindSecret, backup.Failed, "proxmox.pbs.token: read secret: open /nowhere/pbs")
+	s.expect(activities.FindSecret, backup.Warning, "credential aws, which only the daemon's unit can read")
+	s.expect(activities.FindPBS, backup.Failed, "put the secret of proxmox.pbs where the config says")
+	if got := s.triplicate("check", "--json"); strings.Contains(got.out+got.err, "secret-of-smith") {
+		t.Error("a secret is printed")
+	}
+}

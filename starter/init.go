@@ -64,7 +64,7 @@ func (c *cli) sample(ctx context.Context) (text string, datasets int, err error)
 	zfs := c.pools(&none).ZFS
 	pools, err := zfs.Pools(ctx)
 	if err != nil {
-		return "", 0, fail(exitUnreachable, fmt.Errorf("look for pools: %w", err), "load the module (modprobe zfs), and be root")
+		return "", 0, fail(exitUnreachable, fmt.Errorf("look for pools: %w", err), "install OpenZFS, or load its module (modprobe zfs), and be root")
 	}
 	if len(pools) == 0 {
 		return "", 0, fail(exitFailed, errors.New("no pool is imported"), "zpool import lists those that could be; zpool create makes one")

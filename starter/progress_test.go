@@ -9,7 +9,6 @@ import (
 
 	commonpb "go.temporal.io/api/common/v1"
 	workflowpb "go.temporal.io/api/workflow/v1"
-	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 
 	"triplicate/activities"
@@ -42,7 +41,7 @@ func following(t *testing.T, a *answers, out *bytes.Buffer) *follower {
 		t.Fatal(err)
 	}
 	t.Cleanup(tc.Close)
-	var run client.WorkflowRun = tc.GetWorkflow(t.Context(), "smith-nightly-run-1", runID)
+	run := tc.GetWorkflow(t.Context(), "smith-nightly-run-1", runID)
 	return &follower{cli: &cli{out: out, now: func() time.Time { return s.now }}, tc: tc, cfg: cfg, run: run, shown: map[string]string{}}
 }
 

@@ -32,7 +32,7 @@ times. The daemon does the work, so the run goes on when this command ends; with
 	}
 	cmd.PersistentFlags().BoolVar(&wait, "wait", false, "follow the run to its end; the exit status tells how it ended")
 	verb := func(use, short, long string, args cobra.PositionalArgs, start func(cfg *config.Config, arg string) (id string, wf any, params any, err error)) {
-		completes := cobra.CompletionFunc(cobra.NoFileCompletions)
+		completes := cobra.NoFileCompletions
 		if strings.Contains(use, "REPLICA") {
 			completes = c.completes(0, replicaNames)
 		}
