@@ -33,7 +33,7 @@ func nights(t *testing.T, m *fake, fine string) {
 			"replicate data", "copy to aws", "verify, prune and collect garbage on Proxmox Backup Server", "prune nightly datasets",
 		}},
 		{Name: "failed", URL: "workflows/" + bad, Height: 1340, Texts: []string{
-			"NightFailed", "credentials are not accepted", "run `triplicate status` for what is safe now", "replicate personal", "copy to aws",
+			"NightFailed", "credentials are not accepted", "failed: proxmox: ", "run `triplicate check` for what to do about it", "replicate personal", "copy to aws",
 		}},
 		{Name: "schedules", URL: "schedules", Height: 560, Texts: []string{"2 Schedules", "smith-hourly", "smith-nightly", "Europe/Vienna"}},
 		{Name: "workflows", URL: "workflows", Texts: []string{"smith-offsite-aws", "smith-guest-101", "smith-replicate-personal", "smith-datastore"}},

@@ -23,7 +23,7 @@ type line struct {
 // programs begin such lines, in blocks and in the running text.
 var programs = []string{
 	"triplicate", "triplicated", "make", "temporal", "tctl", "rclone", "mount", "install", "docker", "systemctl", "bin/demo", "lab/vm",
-	"CGO_ENABLED=0", "go", "zfs", "zpool", "curl", "git", "apt-get", "source", "LAB_HOST=1", "DEMO_ZFS=fake",
+	"CGO_ENABLED=0", "go", "zfs", "zpool", "curl", "git", "apt-get", "source", "LAB_HOST=1", "DEMO_ZFS=fake", "mkdir", "systemd-run", "rm", "cp",
 }
 
 // elsewhere says which other test runs the lines that begin so.
@@ -96,7 +96,7 @@ func execute(t *testing.T, m *fake, l line, night string) {
 	text := l.text
 	for _, r := range [][2]string{
 		{"/usr/local/bin/", t.TempDir() + "/"},
-		{"/etc/triplicate/", t.TempDir() + "/"},
+		{"/etc/triplicate", t.TempDir()},
 		{"2026-11-22", time.Now().Format(time.DateOnly)},
 		{"WORKFLOW-ID", night},
 		{"smith-nightly-2026-11-25T00:30:00Z", night},

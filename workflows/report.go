@@ -141,7 +141,11 @@ func (r Report) Diagnosis() string {
 			if it.Outcome != backup.Failed {
 				continue
 			}
-			bad = append(bad, s.Stage+" "+it.Name)
+			name := s.Stage
+			if it.Name != s.Stage {
+				name += " " + it.Name
+			}
+			bad = append(bad, name)
 			if first == "" {
 				first = it.Detail
 			}
@@ -151,5 +155,5 @@ func (r Report) Diagnosis() string {
 	if len(bad) > 5 {
 		head += fmt.Sprintf(" and %d more", len(bad)-5)
 	}
-	return fmt.Sprintf("failed: %s: %s\nrun `triplicate status` for what is safe now; the other parts of the run went on", head, first)
+	return fmt.Sprintf("failed: %s: %s\nrun `triplicate check` for what to do about it, `triplicate status` for what is safe now; the other parts of the run went on", head, first)
 }
