@@ -50,7 +50,7 @@ func TestDemo(t *testing.T) {
 	if len(told) != 2 {
 		t.Fatalf("%d nights in the story\n%s", len(told), out.String())
 	}
-	t.Run("every command line of the docs", func(t *testing.T) { docs(t, m, told[0][1]) })
+	t.Run("every command line of the docs", func(t *testing.T) { docs(t, m, told[1][1]) })
 	t.Run("nights in the Web UI", func(t *testing.T) { nights(t, m, told[1][1]) })
 }
 

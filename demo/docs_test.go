@@ -23,7 +23,7 @@ type line struct {
 // programs begin such lines, in blocks and in the running text.
 var programs = []string{
 	"triplicate", "triplicated", "make", "temporal", "tctl", "rclone", "mount", "install", "docker", "systemctl", "bin/demo", "lab/vm",
-	"CGO_ENABLED=0", "go", "zfs", "zpool", "curl", "git", "apt-get", "source", "LAB_HOST=1", "DEMO_ZFS=fake", "mkdir", "systemd-run", "rm", "cp",
+	"CGO_ENABLED=0", "go", "zfs", "zpool", "curl", "git", "apt-get", "source", "LAB_HOST=1", "DEMO_ZFS=fake", "mkdir", "ssh", "deploy/compose/password", "systemd-run", "rm", "cp",
 }
 
 // elsewhere says which other test runs the lines that begin so.
@@ -35,6 +35,10 @@ var elsewhere = map[string]string{
 	"mount -t zfs":         "e2e: content()",
 	"CGO_ENABLED=0 go tes": ".ci/test: the contract",
 	"lab/vm ":              ".ci/test and e2e",
+	"deploy/compose/":      "compose",
+	"systemctl ":           "none: it wants systemd",
+	"systemd-run ":         "none: it wants systemd",
+	"ssh ":                 "none: it wants another host; compose and the lab reach the server over a forwarded port",
 	"triplicated":          "TestDemo starts it",
 	"make ":                "its target is checked to be there",
 }
@@ -97,6 +101,7 @@ func execute(t *testing.T, m *fake, l line, night string) {
 	for _, r := range [][2]string{
 		{"/usr/local/bin/", t.TempDir() + "/"},
 		{"/etc/triplicate", t.TempDir()},
+		{"/etc/bash_completion.d", t.TempDir()},
 		{"2026-11-22", time.Now().Format(time.DateOnly)},
 		{"WORKFLOW-ID", night},
 		{"smith-nightly-2026-11-25T00:30:00Z", night},
@@ -165,7 +170,7 @@ func commandLines(t *testing.T) (lines []line) {
 				continue
 			}
 			for _, code := range inline.FindAllStringSubmatch(l, -1) {
-				if text, ok := command(code[1]); ok && strings.Contains(text, " ") && !placeholder.MatchString(text) {
+				if text, ok := command(code[1]); ok && ours.MatchString(text) && !placeholder.MatchString(text) {
 					lines = append(lines, line{file, text, true})
 				}
 			}
@@ -173,6 +178,9 @@ func commandLines(t *testing.T) (lines []line) {
 	}
 	return lines
 }
+
+// ours are the commands whose mention in the running text is tried.
+var ours = regexp.MustCompile(`^(triplicate|triplicated|make) `)
 
 // placeholder is a word in capitals, which stands for one of the reader's.
 var placeholder = regexp.MustCompile(`(^|[ /:])[A-Z][A-Z-]{2,}|\.\.\.|\|`)
