@@ -23,7 +23,7 @@ type line struct {
 // programs begin such lines, in blocks and in the running text.
 var programs = []string{
 	"triplicate", "triplicated", "make", "temporal", "tctl", "rclone", "mount", "install", "docker", "systemctl", "bin/demo", "lab/vm",
-	"CGO_ENABLED=0", "go", "zfs", "zpool", "curl", "git", "apt-get", "source", "LAB_HOST=1", "DEMO_ZFS=fake", "mkdir", "ssh", "deploy/compose/password", "systemd-run", "rm", "cp",
+	"CGO_ENABLED=0", "go", "zfs", "zpool", "curl", "git", "apt-get", "source", "LAB_HOST=1", "DEMO_ZFS=fake", "mkdir", "ssh", "pveum", "proxmox-backup-manager", "aws", "deploy/compose/password", "systemd-run", "rm", "cp",
 }
 
 // elsewhere says which other test runs the lines that begin so.
@@ -36,6 +36,9 @@ var elsewhere = map[string]string{
 	"CGO_ENABLED=0 go tes": ".ci/test: the contract",
 	"lab/vm ":              ".ci/test and e2e",
 	"deploy/compose/":      "compose",
+	"pveum ":              "none: Proxmox's own; its schema is checked by internal/pve",
+	"proxmox-backup-manag": "none: Proxmox's own",
+	"aws ":                 "none: Amazon's own; what it sets is what check reads, tested on the double",
 	"systemctl ":           "none: it wants systemd",
 	"systemd-run ":         "none: it wants systemd",
 	"ssh ":                 "none: it wants another host; compose and the lab reach the server over a forwarded port",
@@ -151,10 +154,10 @@ func commandLines(t *testing.T) (lines []line) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		fenced, drawing := false, false
+		fenced, drawing, goes := false, false, ""
 		for _, l := range strings.Split(string(data), "\n") {
 			if strings.HasPrefix(l, "```") {
-				fenced, drawing = !fenced, l == "```text"
+				fenced, drawing = !fenced, l == "```text" || l == "```yaml"
 				continue
 			}
 			if drawing {
@@ -164,9 +167,17 @@ func commandLines(t *testing.T) (lines []line) {
 				if !fenced {
 					l = rest
 				}
-				if text, ok := command(l); ok {
-					lines = append(lines, line{file, text, false})
+				if before, ok := strings.CutSuffix(goes, "\\"); ok {
+					l = before + strings.TrimSpace(l)
 				}
+				if goes = l; strings.HasSuffix(l, "\\") {
+					continue
+				}
+				text, ok := command(l)
+				if !ok {
+					t.Errorf("%s: %q begins with no program that the test knows: what is no command line wants a fence that says so, ```yaml or ```text", file, l)
+				}
+				lines = append(lines, line{file, text, false})
 				continue
 			}
 			for _, code := range inline.FindAllStringSubmatch(l, -1) {
