@@ -174,6 +174,9 @@ func commandLines(t *testing.T) (lines []line) {
 					continue
 				}
 				text, ok := command(l)
+				if strings.HasPrefix(l, "#") {
+					continue // a comment between commands
+				}
 				if !ok {
 					t.Errorf("%s: %q begins with no program that the test knows: what is no command line wants a fence that says so, ```yaml or ```text", file, l)
 				}
