@@ -73,6 +73,11 @@ func TestNightsOnTheCluster(t *testing.T) {
 	var killed string
 	t.Run("server and database are killed in a night", func(t *testing.T) { killed = inANight(t, s, m) })
 	t.Run("down and up lose nothing", func(t *testing.T) { downAndUp(t, s, m, killed) })
+	t.Run("all of it comes back with the engine, as after a reboot", func(t *testing.T) {
+		s.reboot(t)
+		m.await(t, "triplicate schedules list | grep -q 'moving house'")
+		get(t, "http://127.0.0.1:8233/api/v1/namespaces/default")
+	})
 	t.Run("the password is where it must be, and nowhere else", func(t *testing.T) { noPassword(t, s) })
 	if got := m.pid(t); got != daemon {
 		t.Errorf("the daemon was process %s and is %s: it did not outlive the server's absence", daemon, got)

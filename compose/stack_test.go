@@ -126,6 +126,42 @@ func (s *stack) kill(t *testing.T, service string) {
 	t.Logf("%s, killed with -9, was healthy again after %s", service, time.Since(killed).Round(100*time.Millisecond))
 }
 
+// reboot ends the Docker engine, which stops everything, and starts it again. Nobody
+// runs up: only the restart policies bring things back, in whatever order.
+func (s *stack) reboot(t *testing.T) {
+	t.Helper()
+	engine := os.Getenv("COMPOSE_ENGINE")
+	pidfile, err := os.ReadFile(filepath.Join(engine, "docker.pid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid := strings.TrimSpace(string(pidfile))
+	cmdline, err := os.ReadFile(filepath.Join("/proc", pid, "cmdline"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := strings.Split(strings.TrimRight(string(cmdline), "\x00"), "\x00")
+	s.sh(t, "kill "+pid+"; for i in $(seq 600); do [ -e "+engine+"/docker.pid ] || exit 0; sleep 0.1; done; exit 1")
+	log, err := os.OpenFile(filepath.Join(engine, "log"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = log.Close() }()
+	// It outlives the test; compose/engine ends it.
+	cmd := exec.CommandContext(context.Background(), args[0], args[1:]...)
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = cmd.Wait() }()
+	began := time.Now()
+	s.sh(t, `for i in $(seq 240); do
+		[ "$(docker ps --format '{{.Names}}' --filter health=healthy | sort | xargs)" = "triplicate-postgres-1 triplicate-temporal-1 triplicate-ui-1" ] && exit 0
+		sleep 0.5
+	done; exit 1`)
+	t.Logf("all healthy %s after the engine's start", time.Since(began).Round(100*time.Millisecond))
+}
+
 // withSecret are the names of the running programs whose file, cmdline or environ,
 // has the password in it.
 func (s *stack) withSecret(t *testing.T, file string) []string {
