@@ -32,7 +32,7 @@ func TestDemo(t *testing.T) {
 		"first upload: 81 objects",
 		"offsite    ok: 326 objects",
 		"offsite    ok: 17 objects",
-		"all copies of 15 datasets are there and fresh",
+		"no copy of 15 datasets is missing or too old",
 		"it is being thawed",
 		"three copies, and one file back from each",
 	} {

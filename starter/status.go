@@ -104,6 +104,9 @@ func (c *cli) verdict(total, unsafe, unknown int) (err error) {
 		_, err = fmt.Fprintln(c.out, c.paint(backup.OK, fmt.Sprintf("all copies of %d datasets are there and fresh", total)))
 	default:
 		line := fmt.Sprintf("%d of %d datasets lack a copy, or it is too old", unsafe-unknown, total)
+		if unsafe == unknown {
+			line = fmt.Sprintf("no copy of %d datasets is missing or too old", total)
+		}
 		if unknown > 0 {
 			line += fmt.Sprintf("; of %d not everything can be seen or covered", unknown)
 		}
