@@ -78,6 +78,7 @@ func TestNightsOnTheCluster(t *testing.T) {
 		m.await(t, "triplicate schedules list | grep -q 'moving house'")
 		get(t, "http://127.0.0.1:8233/api/v1/namespaces/default")
 	})
+	t.Run("the operator's lines of docs/cluster.md", func(t *testing.T) { operated(t, s, m) })
 	t.Run("the password is where it must be, and nowhere else", func(t *testing.T) { noPassword(t, s) })
 	if got := m.pid(t); got != daemon {
 		t.Errorf("the daemon was process %s and is %s: it did not outlive the server's absence", daemon, got)
@@ -167,6 +168,32 @@ func downAndUp(t *testing.T, s *stack, m *smith, before string) {
 			t.Errorf("after up, no %q in:\n%s", want, out)
 		}
 	}
+}
+
+// operated runs what docs/cluster.md tells operators to type, as it stands there.
+func operated(t *testing.T, s *stack, m *smith) {
+	line := func(words string) string {
+		for l := range strings.Lines(read(t, "docs", "cluster.md")) {
+			if l, code := strings.CutPrefix(strings.TrimSpace(l), "docker compose "+words); code {
+				return "docker compose " + words + l
+			}
+		}
+		t.Fatalf("docs/cluster.md has no line docker compose %s", words)
+		return ""
+	}
+	s.sh(t, line("exec -T postgres pg_dumpall")+` && zstd -dc temporal.sql.zst | grep -q 'CREATE DATABASE temporal_visibility'`)
+	if out := s.sh(t, "docker compose run --rm --no-deps --entrypoint temporal namespace operator namespace update -n default --retention 4320h"+
+		" && docker compose up -d --wait && docker compose run --rm --no-deps --entrypoint temporal namespace operator namespace describe -n default"); !strings.Contains(out, "4320h") {
+		t.Errorf("a longer retention did not survive up:\n%s", out)
+	}
+	old := s.password
+	s.sh(t, "deploy/compose/password --new")
+	if s.password = s.sh(t, "cat deploy/compose/secret/postgres.password"); s.password == old {
+		t.Error("the new password is the old one")
+	}
+	s.sh(t, "bash -c "+"'"+strings.ReplaceAll(line("exec -T postgres psql"), "'", `'\''`)+"'")
+	s.sh(t, line("restart temporal")+" && docker compose up -d --wait")
+	m.await(t, "triplicate schedules list | grep -q 'moving house'")
 }
 
 // noPassword looks for the password where docker, logs and processes show things. The
