@@ -16,8 +16,8 @@ sim: ## bin/sim, the simulated Proxmox and bucket of the lab
 	.ci/gobuild $(FLAGS) -o bin/sim ./lab/sim
 
 demo: ## two nights and three restores, printed as they happen; STAY=1 keeps it up, DEMO_ZFS=fake is the one-minute look
-	.ci/timed build $(MAKE) --no-print-directory build sim bin/demo
-	bin/demo $(if $(STAY),--stay)
+	@$(MAKE) --no-print-directory -s bin/demo
+	@bin/demo $(if $(STAY),--stay)
 
 night: ## the demo on real OpenZFS in the lab VM
 	DEMO_ZFS=vm $(MAKE) --no-print-directory demo

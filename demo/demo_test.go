@@ -15,17 +15,20 @@ import (
 // TestDemo tells the whole story on the fake pools with the real daemon, and then
 // uses what is there: for the Web UI, and for the command lines of the docs.
 func TestDemo(t *testing.T) {
-	m, err := newFake(t.Context(), "..", t.Output())
+	var out bytes.Buffer
+	chosen, err := choose(t.Context(), builder{root: "..", out: t.Output()}, "fake", &out)
 	if err != nil {
 		t.Fatal(err)
 	}
+	m := chosen.(*fake)
 	t.Cleanup(m.close)
-	var out bytes.Buffer
 	if err := (&story{machine: m, out: &out}).tell(t.Context()); err != nil {
 		t.Fatalf("%v\n%s\n%v", err, out.String(), m.problem())
 	}
+	if !strings.HasPrefix(out.String(), "simulated: the pools") {
+		t.Error("the first line does not say what is simulated")
+	}
 	for _, want := range []string{
-		"simulated: the pools",
 		"nvme/personal/photos    150 files",
 		"proxmox    ok: 6 of 6 guests backed up",
 		"replicate  ok: 3 datasets",

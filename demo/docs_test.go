@@ -36,7 +36,7 @@ var elsewhere = map[string]string{
 	"CGO_ENABLED=0 go tes": ".ci/test: the contract",
 	"lab/vm ":              ".ci/test and e2e",
 	"deploy/compose/":      "compose",
-	"pveum ":              "none: Proxmox's own; its schema is checked by internal/pve",
+	"pveum ":               "none: Proxmox's own; its schema is checked by internal/pve",
 	"proxmox-backup-manag": "none: Proxmox's own",
 	"aws ":                 "none: Amazon's own; what it sets is what check reads, tested on the double",
 	"systemctl ":           "none: it wants systemd",
@@ -108,13 +108,20 @@ func execute(t *testing.T, m *fake, l line, night string) {
 		{"2026-11-22", time.Now().Format(time.DateOnly)},
 		{"WORKFLOW-ID", night},
 		{"smith-nightly-2026-11-25T00:30:00Z", night},
+		{"/etc/systemd/system", t.TempDir()},
 		{"install bin/", "install ../bin/fake/"},
+		{" deploy/", " ../deploy/"},
 		{" bin/triplicate ", " ../bin/fake/triplicate "},
 		{" triplicate.example.yaml", " ../triplicate.example.yaml"},
 	} {
 		text = strings.ReplaceAll(text, r[0], r[1])
 	}
-	text = regexp.MustCompile(`( |^)/tmp( |$)`).ReplaceAllString(text, "${1}"+t.TempDir()+"${2}")
+	// A file's lines share a folder: what the second of them overwrites, it refuses.
+	tmp := m.at("docs/" + filepath.Base(l.file))
+	if err := os.MkdirAll(tmp, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	text = regexp.MustCompile(`( |^)/tmp(/| |$)`).ReplaceAllString(text, "${1}"+tmp+"${2}")
 	if l.inline {
 		text += " --help" // a mention: the verb and its flags are there
 	}

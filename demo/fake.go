@@ -43,17 +43,15 @@ func (s scene) Fatal(args ...any) { panic(fmt.Sprint(args...)) }
 func (s scene) TempDir() string   { return s.dir }
 
 // newFake makes pools in a folder of its own, and finds ports that are free.
-func newFake(ctx context.Context, root string, out io.Writer) (*fake, error) {
-	build := exec.CommandContext(ctx, "make", "--no-print-directory", "-C", root, "fake")
-	build.Stdout, build.Stderr = out, out
-	if err := build.Run(); err != nil {
-		return nil, fmt.Errorf("make fake: %w", err)
+func newFake(ctx context.Context, b builder) (*fake, error) {
+	if err := b.make(ctx, "fake"); err != nil {
+		return nil, err
 	}
 	dir, err := os.MkdirTemp("", "triplicate-demo-")
 	if err != nil {
 		return nil, err
 	}
-	m := &fake{root: root, dir: dir, running: map[string]*process{}}
+	m := &fake{root: b.root, dir: dir, running: map[string]*process{}}
 	if err := os.Mkdir(m.at("pools"), 0o700); err != nil {
 		return nil, err
 	}
@@ -73,7 +71,7 @@ func newFake(ctx context.Context, root string, out io.Writer) (*fake, error) {
 func (m *fake) ports() {
 	for m.shift = 0; m.shift < 40000; m.shift += 1000 {
 		busy := false
-		for _, p := range []int{7233, 7234, 7235, 7236, 8233, 8006, 8016, 8026, 8007, 9000, 9600} {
+		for _, p := range append(daemonPorts, simulatedPorts...) {
 			busy = busy || taken(p+m.shift)
 		}
 		if !busy {
@@ -99,11 +97,6 @@ func (m *fake) command(ctx context.Context, name string, args ...string) *exec.C
 
 func (m *fake) bin(name string) string { return filepath.Join(m.root, "bin", "fake", name) }
 
-func (m *fake) about() string {
-	return "simulated: the pools (folders that behave as OpenZFS does, held to it by the same contract), Proxmox (3 nodes, 6 guests), " +
-		"the S3 bucket, and how long Glacier takes. Real: the daemon, the Temporal engine and its Web UI."
-}
-
 func (m *fake) create(_ context.Context, filesystems, volumes []string) error {
 	for _, name := range filesystems {
 		m.host.MkDataset(name)
@@ -120,7 +113,7 @@ func (m *fake) edit(ctx context.Context, dataset, script string) (out []byte, er
 		cmd.Dir = dir
 		out, err = cmd.CombinedOutput()
 	})
-	return out, said(err, out)
+	return out, saying(err, out)
 }
 
 func (m *fake) simulate(ctx context.Context) error {
@@ -193,7 +186,7 @@ func (m *fake) tail(name string) string {
 }
 
 func (m *fake) problem() error {
-	return errors.New("the end of the daemon's log:\n" + m.tail("triplicated"))
+	return errors.New("the end of the simulated servers' log:\n" + m.tail("sim") + "\nthe end of the daemon's log:\n" + m.tail("triplicated"))
 }
 
 func (m *fake) close() {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,26 +22,40 @@ type lab struct {
 const labConfig = "/etc/triplicate/smith.yaml"
 
 // newLab brings pools up and puts what is needed beside them.
-func newLab(ctx context.Context, root, kind string, out io.Writer) (machine, error) {
-	m := &lab{root: root, kind: kind, run: filepath.Join(cache(), "lab", "demo"), port: 8233}
+func newLab(ctx context.Context, b builder, kind string, out io.Writer) (machine, error) {
+	if err := b.make(ctx, "build", "sim"); err != nil {
+		return nil, err
+	}
+	m := &lab{root: b.root, kind: kind, run: filepath.Join(cache(), "lab", "demo"), port: 8233}
 	if run := os.Getenv("LAB_RUN"); run != "" {
 		m.run = run
 	}
-	_ = m.verb(ctx, nil, out, "down") // of a demo that was killed
-	if err := m.verb(ctx, nil, out, "up"); err != nil {
-		return nil, err
-	}
-	for _, f := range []string{"bin/triplicated", "bin/triplicate", "bin/sim"} {
-		if err := m.verb(ctx, nil, out, "push", filepath.Join(root, f), "/opt/triplicate"); err != nil {
-			m.close()
-			return nil, err
-		}
-	}
-	if err := m.verb(ctx, nil, out, "push", filepath.Join(root, "demo", "smith.yaml"), filepath.Dir(labConfig)); err != nil {
+	_ = m.verb(ctx, nil, io.Discard, "down") // of a demo that was killed
+	if err := m.fill(ctx, out); err != nil {
 		m.close()
 		return nil, err
 	}
 	return m, nil
+}
+
+// fill boots, and brings in our binaries and the config. The Web UI has the same
+// port inside and here.
+func (m *lab) fill(ctx context.Context, out io.Writer) error {
+	if err := m.verb(ctx, nil, out, "up"); err != nil {
+		return err
+	}
+	for _, f := range []string{"bin/triplicated", "bin/triplicate", "bin/sim"} {
+		if err := m.verb(ctx, nil, out, "push", filepath.Join(m.root, f), "/opt/triplicate"); err != nil {
+			return err
+		}
+	}
+	for m.kind == "vm" && taken(m.port) {
+		m.port++
+	}
+	var said bytes.Buffer
+	err := m.verb(ctx, strings.NewReader(smith+fmt.Sprintf("temporal: { ui_port: %d }\n", m.port)), &said,
+		"exec", "--", "sh", "-ec", "mkdir -p "+filepath.Dir(labConfig)+"; cat >"+labConfig)
+	return saying(err, said.Bytes())
 }
 
 // cache is where what is built once is kept.
@@ -82,24 +95,15 @@ func (m *lab) sh(ctx context.Context, out io.Writer, script string) error {
 		"export PATH=/opt/triplicate:$PATH TRIPLICATE_CONFIG="+labConfig+"\n"+script)
 }
 
-func (m *lab) about() string {
-	where := "in a small VM"
-	if m.kind == "host" {
-		where = "on this host, throw-away pools from files"
-	}
-	return "real: OpenZFS " + where + ", its pools nvme and hdd (a mirror), the daemon, the Temporal engine and its Web UI. " +
-		"Simulated: Proxmox (3 nodes, 6 guests), the S3 bucket, and how long Glacier takes."
-}
-
 func (m *lab) create(ctx context.Context, filesystems, volumes []string) error {
 	var out bytes.Buffer
 	err := m.sh(ctx, &out, fmt.Sprintf("for d in %s; do zfs create $d; done\nfor v in %s; do zfs create -s -V 8M $v; done",
 		strings.Join(filesystems, " "), strings.Join(volumes, " ")))
-	return said(err, out.Bytes())
+	return saying(err, out.Bytes())
 }
 
-// said adds what a command printed to its error.
-func said(err error, out []byte) error {
+// saying adds what a command printed to its error.
+func saying(err error, out []byte) error {
 	if err != nil {
 		return fmt.Errorf("%w: %s", err, bytes.TrimSpace(out))
 	}
@@ -109,7 +113,7 @@ func said(err error, out []byte) error {
 func (m *lab) edit(ctx context.Context, dataset, script string) ([]byte, error) {
 	var out bytes.Buffer
 	err := m.sh(ctx, &out, "cd /"+dataset+"\n"+script)
-	return out.Bytes(), said(err, out.Bytes())
+	return out.Bytes(), saying(err, out.Bytes())
 }
 
 func (m *lab) simulate(ctx context.Context) error {
@@ -124,19 +128,8 @@ func (m *lab) daemon(ctx context.Context) error {
 	if err != nil || m.kind == "host" {
 		return err
 	}
-	for m.port = 8233; taken(m.port); m.port++ {
-	}
-	return m.verb(ctx, nil, io.Discard, "forward", strconv.Itoa(m.port), "8233")
-}
-
-// taken says whether somebody listens on a port of the loopback.
-func taken(port int) bool {
-	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", fmt.Sprintf("127.0.0.1:%d", port))
-	if err != nil {
-		return true
-	}
-	_ = l.Close()
-	return false
+	port := strconv.Itoa(m.port)
+	return m.verb(ctx, nil, io.Discard, "forward", port, port)
 }
 
 func (m *lab) triplicate(ctx context.Context, out io.Writer, args ...string) (int, error) {
@@ -156,15 +149,15 @@ func (m *lab) folder(ctx context.Context, name string) (string, error) {
 func (m *lab) read(ctx context.Context, path string) ([]byte, error) {
 	var out bytes.Buffer
 	err := m.sh(ctx, &out, "cat "+path)
-	return out.Bytes(), said(err, out.Bytes())
+	return out.Bytes(), saying(err, out.Bytes())
 }
 
 func (m *lab) web() string { return fmt.Sprintf("http://127.0.0.1:%d", m.port) }
 
 func (m *lab) problem() error {
 	var out bytes.Buffer
-	_ = m.sh(context.Background(), &out, "tail -n 20 /run/triplicated.log")
-	return errors.New("the end of the daemon's log:\n" + out.String())
+	_ = m.sh(context.Background(), &out, "for log in sim triplicated; do echo \"the end of $log.log:\"; tail -n 15 /run/$log.log; done 2>&1")
+	return errors.New(out.String())
 }
 
 func (m *lab) close() { _ = m.verb(context.Background(), nil, io.Discard, "down") }

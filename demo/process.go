@@ -39,8 +39,11 @@ func (m *fake) begin(name string, args ...string) error {
 		}
 		close(p.ended)
 	}()
+	if err := <-started; err != nil {
+		return err
+	}
 	m.running[base] = p
-	return <-started
+	return nil
 }
 
 // end ends a command that was begun.

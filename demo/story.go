@@ -44,7 +44,6 @@ const diary = "nvme/personal/diary"
 // tell tells it.
 func (s *story) tell(ctx context.Context) error {
 	start := time.Now()
-	fmt.Fprintln(s.out, s.about())
 	for _, part := range []struct {
 		title string
 		tell  func(context.Context) error

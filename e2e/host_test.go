@@ -65,11 +65,11 @@ func TestThrowAwayPoolsOnAHost(t *testing.T) {
 // demoOnHost runs the whole demo as on a host that has ZFS and no pools of its names.
 func demoOnHost(t *testing.T) {
 	for from, to := range map[string]string{
-		"bin/triplicated": "bin", "bin/triplicate": "bin", "bin/sim": "bin", "bin/demo": "bin", "lab/host": "lab", "demo/smith.yaml": "demo",
+		"bin/triplicated": "bin", "bin/triplicate": "bin", "bin/sim": "bin", "bin/demo": "bin", "lab/host": "lab",
 	} {
 		push(t, filepath.Join(root, from), "/opt/repo/"+to)
 	}
-	out := sh(t, "cd /opt/repo && LAB_RUN=/tmp/lab-demo LAB_DISK=512M bin/demo 2>&1; rm -rf /opt/repo")
+	out := sh(t, "cd /opt/repo && LAB_RUN=/tmp/lab-demo LAB_DISK=512M bin/demo -built 2>&1; rm -rf /opt/repo")
 	for _, want := range []string{
 		"real: OpenZFS on this host", "three copies, and one file back from each", "no copy of 15 datasets is missing or too old",
 	} {
