@@ -101,6 +101,12 @@ func by(text string) string {
 // with this world's names.
 func execute(t *testing.T, m *fake, l line, night string) {
 	text := l.text
+	// A file's lines share a folder: what the second of them overwrites, it refuses.
+	tmp := m.at("docs/" + filepath.Base(l.file))
+	if err := os.MkdirAll(tmp, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	text = regexp.MustCompile(`( |^)/tmp(/| |$)`).ReplaceAllString(text, "${1}"+tmp+"${2}")
 	for _, r := range [][2]string{
 		{"/usr/local/bin/", t.TempDir() + "/"},
 		{"/etc/triplicate", t.TempDir()},
@@ -116,12 +122,6 @@ func execute(t *testing.T, m *fake, l line, night string) {
 	} {
 		text = strings.ReplaceAll(text, r[0], r[1])
 	}
-	// A file's lines share a folder: what the second of them overwrites, it refuses.
-	tmp := m.at("docs/" + filepath.Base(l.file))
-	if err := os.MkdirAll(tmp, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	text = regexp.MustCompile(`( |^)/tmp(/| |$)`).ReplaceAllString(text, "${1}"+tmp+"${2}")
 	if l.inline {
 		text += " --help" // a mention: the verb and its flags are there
 	}
