@@ -150,10 +150,7 @@ func TestPlanSaysWhatAndWhy(t *testing.T) {
 // TestMassDestroyWaitsForAck: plan shows the refusal and ends with 6 until the row
 // was acknowledged; then the same plan ends with 0.
 func TestMassDestroyWaitsForAck(t *testing.T) {
-	s := newSmith(t)
-	for hour := range 40 {
-		s.snapshot(noon.Add(time.Duration(hour-40)*time.Hour), "nvme/personal")
-	}
+	s := aMass(t)
 	s.must(exitApproval, "plan", "--json")
 	got := s.must(exitApproval, "plan")
 	if !strings.Contains(got.out, "refused: "+string(backup.RefuseMass)) {
@@ -166,6 +163,46 @@ func TestMassDestroyWaitsForAck(t *testing.T) {
 	got = s.must(exitFailed, "ack", "retention", "nvme/other")
 	if !strings.Contains(got.err, "nvme/other has no row") {
 		t.Errorf("stderr: %s", got.err)
+	}
+}
+
+// TestNoAckForWhatAnAckDoesNotLift: neither check nor plan asks for one, and none is
+// taken: it would wait there for a mass destroy that nobody has looked at.
+func TestNoAckForWhatAnAckDoesNotLift(t *testing.T) {
+	for name, tc := range map[string]struct {
+		change func(*smith)
+		says   string
+	}{
+		"the clock was set back": {func(s *smith) { s.now = noon.Add(-6 * time.Hour) }, "an ack does not lift this: the clock is behind"},
+		"a replica's pool hangs": {func(s *smith) { s.host.Suspend("hdd") }, "an ack does not lift this: the pool of its replica"},
+		"nothing is refused":     {func(*smith) {}, "nothing waits for an ack: prune refuses nothing there"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := backedUp(t)
+			tc.change(s)
+			if got := s.triplicate("check"); strings.Contains(got.out, "ack retention") {
+				t.Errorf("check asks for an ack:\n%s", got.out)
+			}
+			if got := s.triplicate("plan"); got.code == exitApproval || strings.Contains(got.out, "ack retention") {
+				t.Errorf("plan ends with %d:\n%s", got.code, got.out)
+			}
+			before := len(s.host.Calls())
+			if got := s.must(exitFailed, "ack", "retention", "nvme/personal"); !strings.Contains(got.err, tc.says) {
+				t.Errorf("stderr: %s", got.err)
+			}
+			if calls := s.host.Calls()[before:]; len(calls) > 0 {
+				t.Errorf("it changed something: %v", calls)
+			}
+		})
+	}
+}
+
+// TestPlanOfWhatCannotBeSeen: a stage that could not be looked at is a warning, never 0.
+func TestPlanOfWhatCannotBeSeen(t *testing.T) {
+	s := backedUp(t)
+	s.host.Suspend("hdd")
+	if got := s.must(exitWarning, "plan"); !strings.Contains(got.out, "cannot be seen: pool hdd") {
+		t.Errorf("it says\n%s", got.out)
 	}
 }
 
