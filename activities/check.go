@@ -126,6 +126,19 @@ func (a *Checks) Run(ctx context.Context, more ...func(context.Context) []Findin
 	return slices.Concat(found...)
 }
 
+// asUnit is how a command sees the credentials that only the daemon's unit has.
+const asUnit = "systemd-run --pipe --wait -p LoadCredential=NAME:/etc/triplicate/NAME triplicate check asks as the daemon does"
+
+// notAsked is the one thing to say of a server whose secret is not to be had here:
+// nothing is known to be wrong with it.
+func (f *findings) notAsked(id FindingID, err error, server string) bool {
+	if !errors.Is(err, backup.ErrElsewhere) {
+		return false
+	}
+	f.warn(id, asUnit, "%s is not asked: its secret is %v", server, backup.ErrElsewhere)
+	return true
+}
+
 // remedy is what to do about a server, named by its section of the config, that
 // said no or nothing.
 func remedy(err error, section string) string {
