@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -86,27 +87,32 @@ type Checks struct {
 	// Bucket looks at how the bucket of an offsite target is configured. Its errors
 	// are those of a bucket that cannot be looked at at all.
 	Bucket func(ctx context.Context, target string) ([]BucketFact, error)
+	// Patience bounds all that is asked of one server or pool; 0: half a minute. One
+	// that is down has refused long before; one that swallows every packet, and a pool
+	// that hangs, must not hold up the rest.
+	Patience time.Duration
 }
 
-// serverPatience bounds all that is asked of one server. One that is down has
-// refused long before; one that swallows every packet must not hold up the rest.
+// serverPatience is the patience of check where nobody says another.
 const serverPatience = 30 * time.Second
 
 // Run looks at everything at once, so that what does not answer costs the others
 // nothing, and answers in the same order each time: the machine, pools, Proxmox,
 // buckets, then more.
 func (a *Checks) Run(ctx context.Context, more ...func(context.Context) []Finding) []Finding {
-	world := sync.OnceValues(func() (World, error) { return a.Pools.look(ctx) })
+	patience := cmp.Or(a.Patience, serverPatience)
+	// A little less, so that what the other pools hold can still be judged.
+	world := sync.OnceValues(func() (World, error) { return a.Pools.lookWithin(ctx, patience*4/5) })
 	bounded := func(look func(context.Context) []Finding) func(context.Context) []Finding {
 		return func(ctx context.Context) []Finding {
-			ctx, cancel := context.WithTimeout(ctx, serverPatience)
+			ctx, cancel := context.WithTimeoutCause(ctx, patience, noAnswer(patience))
 			defer cancel()
 			return look(ctx)
 		}
 	}
 	parts := []func(context.Context) []Finding{
-		a.machine,
-		func(ctx context.Context) []Finding { return a.Pools.check(ctx, world) },
+		bounded(a.machine),
+		bounded(func(ctx context.Context) []Finding { return a.Pools.check(ctx, world) }),
 	}
 	if a.Guests != nil {
 		parts = append(parts, bounded(func(ctx context.Context) []Finding { return a.proxmox(ctx, world) }))

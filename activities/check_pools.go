@@ -79,11 +79,13 @@ func (a *Pools) checkPools(pools []backup.Pool, f *findings) {
 			f.fail(FindPool, "export and import it again, without readonly=on", "pool %s is imported read-only", name)
 		case p.Health != "ONLINE":
 			f.warn(FindPool, "zpool status "+name+" says which device", "pool %s is %s", name, p.Health)
-		case p.Size > 0 && p.Free*10 < p.Size:
-			f.warn(FindSpace, "keep fewer snapshots, or add space: ZFS gets slow, then snapshots and receives fail",
-				"pool %s is more than 90 %% full (%s free)", name, backup.Bytes(p.Free))
 		default:
 			f.ok(FindPool, "pool %s is %s, %s free", name, p.Health, backup.Bytes(p.Free))
+		}
+		// Whatever else it has: one that is DEGRADED and full is both.
+		if there && p.Size > 0 && p.Free*10 < p.Size {
+			f.warn(FindSpace, "keep fewer snapshots, or add space: ZFS gets slow, then snapshots and receives fail",
+				"pool %s is more than 90 %% full (%s free)", name, backup.Bytes(p.Free))
 		}
 	}
 }

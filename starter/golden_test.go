@@ -66,6 +66,10 @@ func goldenCases() map[string]goldenCase {
 		"status-missing":  {verb: "status", code: exitUnprotected, scene: func(t *testing.T) *smith { return newSmith(t) }},
 		"snapshots":       {verb: "snapshots", args: []string{"nvme/personal"}},
 		"plan-unseen":     {verb: "plan", code: exitWarning, scene: func(t *testing.T) *smith { return backedUp(t, everything+frontend(t, nil)) }},
+		"plan-nothing":    {verb: "plan", scene: nothing},
+		"status-nothing":  {verb: "status", scene: nothing},
+		"schedules-none":  {verb: "schedules list", scene: nothing},
+		"snapshots-none":  {verb: "snapshots", scene: nothing},
 		"plan-held":       {verb: "plan", code: exitApproval, scene: waiting},
 		"ack-retention":   {verb: "ack retention", args: []string{"nvme/personal"}, scene: aMass},
 		"ack-offsite":     {verb: "ack offsite", code: exitApproval, scene: waiting},
@@ -103,6 +107,13 @@ func aNight() workflows.Report {
 			{Stage: "offsite", Outcome: backup.OK, Started: at(90), Ended: at(160), Summary: "5 datasets"},
 		},
 	}
+}
+
+// nothing is smith with a config by which nothing is done, and no schedule.
+func nothing(t *testing.T) *smith {
+	s := newSmith(t, frontend(t, nil))
+	s.write("host: smith\ntimezone: Europe/Vienna\nsnapshots: [{ dataset: nvme, frequency: disabled }]\n" + s.server)
+	return s
 }
 
 // aMass is smith with a prune that waits for an ack.
@@ -150,6 +161,9 @@ func TestGolden(t *testing.T) {
 				s.golden(name+"."+form, strings.ReplaceAll(got.out, dir, "/restored"))
 				if got.err != "" {
 					t.Errorf("stderr: %s", got.err)
+				}
+				if strings.Contains(got.out, ": null") || got.out == "null\n" {
+					t.Errorf("null, where scripts look for a list:\n%s", got.out)
 				}
 			}
 		})

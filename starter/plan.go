@@ -98,7 +98,7 @@ func (p planned) outcome() backup.Outcome {
 }
 
 func makePlan(ctx context.Context, copies *activities.Copies) (planned, error) {
-	var p planned
+	p := planned{Prune: []prunePlan{}}
 	pools := copies.Pools
 	now := pools.Now()
 	next := nextNight(pools.Policy, now)
@@ -125,7 +125,7 @@ func makePlan(ctx context.Context, copies *activities.Copies) (planned, error) {
 		res := pools.RetentionPlan(ctx, w, d)
 		p.Prune = append(p.Prune, prunePlan{
 			Dataset: d.Dataset.Name, Keep: d.Row.Keep.String(), Refusal: res.Refusal,
-			Foreign: res.Foreign, Decisions: res.Decisions,
+			Foreign: res.Foreign, Decisions: append([]backup.Decision{}, res.Decisions...),
 		})
 	}
 	return p, nil
@@ -214,6 +214,7 @@ func (p *planned) ask(ctx context.Context, copies *activities.Copies) {
 			p.Problems = append(p.Problems, "offsite "+o.Name+": "+err.Error())
 			continue
 		}
+		plan.Datasets = append([]string{}, plan.Datasets...)
 		p.Offsite = append(p.Offsite, plan)
 	}
 	held, err := copies.Offsite.HeldBack(ctx)
