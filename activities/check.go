@@ -101,8 +101,9 @@ const serverPatience = 30 * time.Second
 // buckets, then more.
 func (a *Checks) Run(ctx context.Context, more ...func(context.Context) []Finding) []Finding {
 	patience := cmp.Or(a.Patience, serverPatience)
-	// A little less, so that what the other pools hold can still be judged.
-	world := sync.OnceValues(func() (World, error) { return a.Pools.lookWithin(ctx, patience*4/5) })
+	// Less, so that what the other pools hold is still judged in time: a zfs command
+	// that cannot be killed is waited for ten more seconds.
+	world := sync.OnceValues(func() (World, error) { return a.Pools.lookWithin(ctx, patience*3/5) })
 	bounded := func(look func(context.Context) []Finding) func(context.Context) []Finding {
 		return func(ctx context.Context) []Finding {
 			ctx, cancel := context.WithTimeoutCause(ctx, patience, noAnswer(patience))

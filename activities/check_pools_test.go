@@ -83,7 +83,7 @@ func TestCheckOfAHungPool(t *testing.T) {
 		if took := time.Now().Sub(began); took > 30*time.Second {
 			t.Errorf("it took %s", took)
 		}
-		expect(t, all, activities.FindZFS, backup.Failed, "cannot list pool hdd: no answer within 24s; the pool may be hung")
+		expect(t, all, activities.FindZFS, backup.Failed, "cannot list pool hdd: no answer within 18s; the pool may be hung")
 		expect(t, all, activities.FindMissing, backup.Failed, "nvme/gone is in the config but not")
 		if _, texts := found(all, activities.FindMissing); strings.Contains(texts, "hdd/data") {
 			t.Errorf("it claims what it did not see: %s", texts)

@@ -22,7 +22,7 @@ func (a *Checks) proxmox(ctx context.Context, world func() (World, error)) []Fin
 	f := append(pve, pbs...)
 	// What cannot be seen has been said; nothing is concluded from it.
 	if w, err := world(); err == nil && seen.all {
-		a.checkContainer(w, seen, &f)
+		a.checkContainer(ctx, w, seen, &f)
 		a.checkUnsaved(w, seen, &f)
 	}
 	return f
