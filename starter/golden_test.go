@@ -66,6 +66,7 @@ func goldenCases() map[string]goldenCase {
 		"status-missing":  {verb: "status", code: exitUnprotected, scene: func(t *testing.T) *smith { return newSmith(t) }},
 		"snapshots":       {verb: "snapshots", args: []string{"nvme/personal"}},
 		"plan-unseen":     {verb: "plan", code: exitWarning, scene: func(t *testing.T) *smith { return backedUp(t, everything+frontend(t, nil)) }},
+		"plan-whole":      {verb: "plan", scene: whole},
 		"plan-nothing":    {verb: "plan", scene: nothing},
 		"status-nothing":  {verb: "status", scene: nothing},
 		"schedules-none":  {verb: "schedules list", scene: nothing},

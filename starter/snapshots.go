@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -101,14 +102,18 @@ func listSnapshots(ctx context.Context, pools *activities.Pools, w activities.Wo
 // unlisted is an error where a pool that was asked for could not be listed: what is
 // printed is then not all there is.
 func unlisted(pools *activities.Pools, w activities.World, args []string) error {
+	var names []string
+	var all []error
 	for _, pool := range pools.Roots() {
-		if len(args) > 0 && backup.PoolOf(args[0]) != pool || w.Failed[pool] == nil {
-			continue
+		if err := w.Failed[pool]; err != nil && (len(args) == 0 || backup.PoolOf(args[0]) == pool) {
+			names = append(names, pool)
+			all = append(all, fmt.Errorf("pool %s cannot be listed, so its snapshots are not shown: %w", pool, err))
 		}
-		return fail(exitUnreachable, fmt.Errorf("pool %s cannot be listed, so its snapshots are not shown: %w", pool, w.Failed[pool]),
-			"zpool status "+pool+"; triplicate check says more")
 	}
-	return nil
+	if len(all) == 0 {
+		return nil
+	}
+	return fail(exitUnreachable, errors.Join(all...), "zpool status "+strings.Join(names, " ")+"; triplicate check says more")
 }
 
 func (c *cli) printSnapshots(lines []snapshotLine, refused []string) error {
