@@ -176,8 +176,8 @@ func TestCredentialsOfTheUnit(t *testing.T) {
 	if diff := cmp.Diff(map[activities.FindingID]int{activities.FindSecret: 3, activities.FindPVE: 1, activities.FindPBS: 1, activities.FindBucket: 1}, said); diff != "" {
 		t.Errorf("warnings (-want +got):\n%s\n%s", diff, got.out)
 	}
-	failed := s.must(exitFailed, "restore", "hdd/data/my letter", "--from", "aws", "--to", "/tmp")
-	want := "\nnext: systemd-run --pipe --wait -p LoadCredential=aws:/etc/triplicate/aws triplicate restore 'hdd/data/my letter' --from aws --to /tmp"
+	failed := s.must(exitFailed, "restore", "hdd/data/my letter", "--from", "aws", "--to", "/tmp", "--at", "20261125T003000Z")
+	want := "\nnext: systemd-run --pipe --wait -p LoadCredential=aws:/etc/triplicate/aws triplicate restore 'hdd/data/my letter' --from aws --to /tmp --config " + s.config + " --at 20261125T003000Z"
 	if !strings.Contains(failed.err, want) || !strings.Contains(failed.err, "read credential aws: ") {
 		t.Errorf("stderr: %s", failed.err)
 	}

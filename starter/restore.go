@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"time"
 	"unicode"
@@ -99,7 +100,7 @@ func (c *cli) restore(ctx context.Context, cfg *config.Config, copies *activitie
 		case errors.Is(err, activities.ErrNotConfigured):
 			return fail(exitUsage, err, "the path begins with a dataset (triplicate status); --from is snapshot, replica, or an offsite target of the config")
 		case errors.Is(err, backup.ErrElsewhere):
-			return fail(exitFailed, err, inUnit(cfg, p))
+			return fail(exitFailed, err, c.inUnit(cfg, p))
 		case errors.Is(err, backup.ErrUnreachable):
 			return fail(exitUnreachable, err, "triplicate check says more; restore from another place meanwhile (--from)")
 		case err != nil:
@@ -127,15 +128,26 @@ func (c *cli) restore(ctx context.Context, cfg *config.Config, copies *activitie
 	}
 }
 
-// inUnit is the command line of a restore that has the daemon's credentials, for a shell.
-func inUnit(cfg *config.Config, p activities.RestoreParams) string {
+// inUnit is the command line of a restore that has the daemon's credentials, for a
+// shell. The unit has neither this environment nor this folder.
+func (c *cli) inUnit(cfg *config.Config, p activities.RestoreParams) string {
+	absolute := func(path string) string {
+		if full, err := filepath.Abs(path); err == nil {
+			path = full
+		}
+		return quoted(path)
+	}
 	line := "systemd-run --pipe --wait"
 	for _, o := range cfg.Offsite {
 		if o.Name == string(p.From) {
 			line += fmt.Sprintf(" -p LoadCredential=%s:/etc/triplicate/%[1]s", o.Credentials.Credential)
 		}
 	}
-	return line + fmt.Sprintf(" triplicate restore %s --from %s --to %s", quoted(p.Path), quoted(string(p.From)), quoted(p.To))
+	line += fmt.Sprintf(" triplicate restore %s --from %s --to %s --config %s", quoted(p.Path), quoted(string(p.From)), absolute(p.To), absolute(c.configPath))
+	if p.At != "" {
+		line += " --at " + quoted(string(p.At))
+	}
+	return line
 }
 
 // quoted is a word as a shell reads it.
