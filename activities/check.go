@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -86,27 +87,33 @@ type Checks struct {
 	// Bucket looks at how the bucket of an offsite target is configured. Its errors
 	// are those of a bucket that cannot be looked at at all.
 	Bucket func(ctx context.Context, target string) ([]BucketFact, error)
+	// Patience bounds all that is asked of one server or pool; 0: half a minute. One
+	// that is down has refused long before; one that swallows every packet, and a pool
+	// that hangs, must not hold up the rest.
+	Patience time.Duration
 }
 
-// serverPatience bounds all that is asked of one server. One that is down has
-// refused long before; one that swallows every packet must not hold up the rest.
+// serverPatience is the patience of check where nobody says another.
 const serverPatience = 30 * time.Second
 
 // Run looks at everything at once, so that what does not answer costs the others
 // nothing, and answers in the same order each time: the machine, pools, Proxmox,
 // buckets, then more.
 func (a *Checks) Run(ctx context.Context, more ...func(context.Context) []Finding) []Finding {
-	world := sync.OnceValues(func() (World, error) { return a.Pools.look(ctx) })
+	patience := cmp.Or(a.Patience, serverPatience)
+	// Less, so that what the other pools hold is still judged in time: a zfs command
+	// that cannot be killed is waited for ten more seconds.
+	world := sync.OnceValues(func() (World, error) { return a.Pools.lookWithin(ctx, patience*3/5) })
 	bounded := func(look func(context.Context) []Finding) func(context.Context) []Finding {
 		return func(ctx context.Context) []Finding {
-			ctx, cancel := context.WithTimeout(ctx, serverPatience)
+			ctx, cancel := context.WithTimeoutCause(ctx, patience, noAnswer(patience))
 			defer cancel()
 			return look(ctx)
 		}
 	}
 	parts := []func(context.Context) []Finding{
-		a.machine,
-		func(ctx context.Context) []Finding { return a.Pools.check(ctx, world) },
+		bounded(a.machine),
+		bounded(func(ctx context.Context) []Finding { return a.Pools.check(ctx, world) }),
 	}
 	if a.Guests != nil {
 		parts = append(parts, bounded(func(ctx context.Context) []Finding { return a.proxmox(ctx, world) }))
@@ -124,6 +131,19 @@ func (a *Checks) Run(ctx context.Context, more ...func(context.Context) []Findin
 	}
 	wg.Wait()
 	return slices.Concat(found...)
+}
+
+// asUnit is how a command sees the credentials that only the daemon's unit has.
+const asUnit = "systemd-run --pipe --wait -p LoadCredential=NAME:/etc/triplicate/NAME triplicate check asks as the daemon does"
+
+// notAsked is the one thing to say of a server whose secret is not to be had here:
+// nothing is known to be wrong with it.
+func (f *findings) notAsked(id FindingID, err error, server string) bool {
+	if !errors.Is(err, backup.ErrElsewhere) {
+		return false
+	}
+	f.warn(id, asUnit, "%s is not asked: its secret is %v", server, backup.ErrElsewhere)
+	return true
 }
 
 // remedy is what to do about a server, named by its section of the config, that

@@ -24,6 +24,9 @@ func (a *Checks) bucket(ctx context.Context, o backup.OffsitePolicy) []Finding {
 	var f findings
 	section := "offsite " + o.Name
 	facts, err := a.Bucket(ctx, o.Name)
+	if f.notAsked(FindBucket, err, section) {
+		return f
+	}
 	if err != nil {
 		f.fail(FindBucket, remedy(err, section), "%s: bucket %s: %v", section, o.Bucket, err)
 		return f

@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,7 +13,7 @@ import (
 // checkContainer: the container of Proxmox Backup Server is not in its own backup,
 // so what it is made of (datastores, users, tokens: /etc/proxmox-backup) has to be
 // somewhere else.
-func (a *Checks) checkContainer(w World, seen guestsSeen, f *findings) {
+func (a *Checks) checkContainer(ctx context.Context, w World, seen guestsSeen, f *findings) {
 	id := a.Pools.Policy.Proxmox.PBSGuest
 	if id == 0 {
 		return
@@ -36,8 +37,8 @@ func (a *Checks) checkContainer(w World, seen guestsSeen, f *findings) {
 				return
 			}
 		}
-		if slices.ContainsFunc(a.Pools.Policy.Offsite, func(o backup.OffsitePolicy) bool { return o.Pool == backup.PoolOf(root) }) {
-			f.ok(FindContainer, "Proxmox Backup Server's own guest %s is left out of its backup and copied offsite", g)
+		if target := a.offsiteAt(ctx, root); target != "" {
+			f.ok(FindContainer, "Proxmox Backup Server's own guest %s is left out of its backup and copied to %s", g, target)
 			return
 		}
 	}
@@ -46,6 +47,25 @@ func (a *Checks) checkContainer(w World, seen guestsSeen, f *findings) {
 		todo = "add a replica of " + root + ", or " + todo
 	}
 	f.warn(FindContainer, todo, "Proxmox Backup Server's own guest %s is left out of its backup, and its configuration is not backed up elsewhere", g)
+}
+
+// offsiteAt is an offsite target that has a point of a dataset; that it will have one
+// some night is not enough, nor that it cannot be seen.
+func (a *Checks) offsiteAt(ctx context.Context, dataset string) string {
+	for _, o := range a.Pools.Policy.Offsite {
+		if a.Offsite == nil || o.Pool != backup.PoolOf(dataset) {
+			continue
+		}
+		vault, err := a.Offsite.Vault(o.Name)
+		if err != nil {
+			continue
+		}
+		points, err := vault.Points(ctx)
+		if err == nil && slices.ContainsFunc(points, func(p backup.OffsitePoint) bool { return p.Dataset == dataset }) {
+			return o.Name
+		}
+	}
+	return ""
 }
 
 // checkUnsaved maps guests' volumes to datasets. That Proxmox Backup Server covers

@@ -39,7 +39,7 @@ func (a *Checks) machine(ctx context.Context) []Finding {
 	for _, s := range a.Machine.Secrets {
 		switch {
 		case s.Elsewhere:
-			f.warn(FindSecret, "systemd-run --pipe --wait -p LoadCredential=... triplicate check sees it as the daemon does",
+			f.warn(FindSecret, asUnit,
 				"%s is %s, which only the daemon's unit can read", s.Key, s.Place)
 		case s.Err != nil:
 			f.fail(FindSecret, "put the secret there, owned by root, mode 0400", "%s: %v", s.Key, s.Err)

@@ -41,12 +41,28 @@ func (a *Pools) check(ctx context.Context, world func() (World, error)) []Findin
 	for _, c := range w.cover.Datasets {
 		if Pruned(c) {
 			if plan := a.RetentionPlan(ctx, w, c); plan.Refusal != backup.RefuseNone {
-				f.warn(FindPrune, "triplicate plan shows what would go; triplicate ack retention "+c.Row.Dataset+" allows it",
-					"%s is not pruned: %s", c.Dataset.Name, plan.Refusal)
+				f.warn(FindPrune, lift(plan.Refusal, c), "%s is not pruned: %s", c.Dataset.Name, plan.Refusal)
 			}
 		}
 	}
 	return f
+}
+
+// lift is what ends a refusal of prune.
+func lift(r backup.Refusal, c backup.Covered) string {
+	switch r {
+	case backup.RefuseMass, backup.RefuseChanged:
+		return "triplicate plan shows what would go; triplicate ack retention " + c.Row.Dataset + " allows it"
+	case backup.RefuseClock:
+		return "set the clock (timedatectl)"
+	case backup.RefuseFuture:
+		return "wait, or destroy that snapshot by hand: triplicate snapshots " + c.Dataset.Name
+	case backup.RefuseNoKeep:
+		return "give the row " + c.Row.Dataset + " a keep"
+	case backup.RefuseUnseen:
+		return "zpool status says what the replica's pool lacks; no ack is needed"
+	}
+	return "triplicate plan, to look again; no ack is needed"
 }
 
 func (a *Pools) checkPools(pools []backup.Pool, f *findings) {
@@ -63,11 +79,13 @@ func (a *Pools) checkPools(pools []backup.Pool, f *findings) {
 			f.fail(FindPool, "export and import it again, without readonly=on", "pool %s is imported read-only", name)
 		case p.Health != "ONLINE":
 			f.warn(FindPool, "zpool status "+name+" says which device", "pool %s is %s", name, p.Health)
-		case p.Size > 0 && p.Free*10 < p.Size:
-			f.warn(FindSpace, "keep fewer snapshots, or add space: ZFS gets slow, then snapshots and receives fail",
-				"pool %s is more than 90 %% full (%s free)", name, backup.Bytes(p.Free))
 		default:
 			f.ok(FindPool, "pool %s is %s, %s free", name, p.Health, backup.Bytes(p.Free))
+		}
+		// Whatever else it has: one that is DEGRADED and full is both.
+		if there && p.Size > 0 && p.Free*10 < p.Size {
+			f.warn(FindSpace, "keep fewer snapshots, or add space: ZFS gets slow, then snapshots and receives fail",
+				"pool %s is more than 90 %% full (%s free)", name, backup.Bytes(p.Free))
 		}
 	}
 }

@@ -22,7 +22,7 @@ func (a *Checks) proxmox(ctx context.Context, world func() (World, error)) []Fin
 	f := append(pve, pbs...)
 	// What cannot be seen has been said; nothing is concluded from it.
 	if w, err := world(); err == nil && seen.all {
-		a.checkContainer(w, seen, &f)
+		a.checkContainer(ctx, w, seen, &f)
 		a.checkUnsaved(w, seen, &f)
 	}
 	return f
@@ -38,6 +38,9 @@ type guestsSeen struct {
 func (a *Guests) checkPVE(ctx context.Context, f *findings) (seen guestsSeen) {
 	p := *a.Policy.Proxmox
 	cluster, err := a.PVE.Cluster(ctx, p.Storage)
+	if f.notAsked(FindPVE, err, "Proxmox VE") {
+		return seen
+	}
 	switch {
 	case err == nil && !cluster.Quorate:
 		f.fail(FindPVE, "bring the other nodes up, or pvecm expected 1", "cluster %s has no quorum, so no backup can start", cluster.Name)
@@ -130,6 +133,9 @@ func (a *Guests) checkPVEToken(ctx context.Context, guests []backup.Guest, f *fi
 func (a *Guests) checkPBS(ctx context.Context, f *findings) {
 	p := *a.Policy.Proxmox
 	state, err := a.PBS.State(ctx)
+	if f.notAsked(FindPBS, err, "Proxmox Backup Server") {
+		return
+	}
 	if err != nil && !errors.Is(err, backup.ErrForbidden) {
 		f.fail(FindPBS, remedy(err, "proxmox.pbs"), "Proxmox Backup Server: %v", err)
 		return

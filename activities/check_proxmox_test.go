@@ -126,6 +126,26 @@ func TestContainerOfTheBackupServer(t *testing.T) {
 	expect(t, g.checks.Run(t.Context()), activities.FindContainer, backup.Warning, "no guest 901")
 }
 
+// pointsOnly is a vault that can only be listed.
+type pointsOnly struct {
+	activities.Vault
+	points []backup.OffsitePoint
+}
+
+func (v *pointsOnly) Points(context.Context) ([]backup.OffsitePoint, error) { return v.points, nil }
+
+// TestContainerIsOffsiteOnceItIsThere: that the pool is to be copied offsite is no copy.
+func TestContainerIsOffsiteOnceItIsThere(t *testing.T) {
+	g := newGuarded(t)
+	vault := &pointsOnly{points: []backup.OffsitePoint{{Dataset: "nvme/personal"}}}
+	g.checks.Pools.Policy.Offsite = []backup.OffsitePolicy{{Name: "aws", Pool: "nvme", Bucket: "b"}}
+	g.checks.Offsite = &activities.Offsite{Pools: g.checks.Pools, Vault: func(string) (activities.Vault, error) { return vault, nil }}
+	g.checks.Bucket = func(context.Context, string) ([]activities.BucketFact, error) { return nil, nil }
+	expect(t, g.checks.Run(t.Context()), activities.FindContainer, backup.Warning, "not backed up elsewhere")
+	vault.points = append(vault.points, backup.OffsitePoint{Dataset: "nvme/vm/subvol-900-disk-0"})
+	expect(t, g.checks.Run(t.Context()), activities.FindContainer, backup.OK, "copied to aws")
+}
+
 // TestClaimOfCover: what ZFS keeps for hours and no guest has as a volume is not on
 // Proxmox Backup Server, whatever the table says (trap 18); check and status say how
 // far back it really goes.

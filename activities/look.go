@@ -17,7 +17,10 @@ import (
 // backup.StampTolerance; 5000 snapshots list in seconds.
 const patience = 3 * time.Minute
 
-var errNoAnswer = fmt.Errorf("no answer within %s; the pool may be hung", patience)
+var errNoAnswer = errors.New("the pool may be hung")
+
+// noAnswer is the cause of a listing's end after so long.
+func noAnswer(d time.Duration) error { return fmt.Errorf("no answer within %s; %w", d, errNoAnswer) }
 
 // listing is what pools hold.
 type listing struct {
@@ -32,11 +35,16 @@ type listing struct {
 // it has everything. A pool that is not imported is in neither. Snapshots and
 // bookmarks are read only where points says so.
 func (a *Pools) listPools(ctx context.Context, points bool) (all listing, failed map[string]error, err error) {
+	return a.listWithin(ctx, patience, points)
+}
+
+// listWithin is listPools with another patience for each pool.
+func (a *Pools) listWithin(ctx context.Context, d time.Duration, points bool) (all listing, failed map[string]error, err error) {
 	pools := a.roots()
 	found, errs := make([]listing, len(pools)), make([]error, len(pools))
 	var wg sync.WaitGroup
 	for i, pool := range pools {
-		wg.Go(func() { found[i], errs[i] = a.listPool(ctx, pool, points) })
+		wg.Go(func() { found[i], errs[i] = a.listPool(ctx, d, pool, points) })
 	}
 	wg.Wait()
 	if ctx.Err() != nil {
@@ -57,8 +65,8 @@ func (a *Pools) listPools(ctx context.Context, points bool) (all listing, failed
 }
 
 // listPool is one pool's part, all of it or an error.
-func (a *Pools) listPool(ctx context.Context, pool string, points bool) (l listing, err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, errNoAnswer)
+func (a *Pools) listPool(ctx context.Context, d time.Duration, pool string, points bool) (l listing, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, d, noAnswer(d))
 	defer cancel()
 	if l.datasets, err = a.ZFS.Datasets(ctx, pool); err != nil || !points {
 		return l, err

@@ -3,6 +3,7 @@ package activities
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -157,30 +158,70 @@ func (a *Pools) useUpMassAcks(ctx context.Context, w World, scope string, parts 
 	return nil
 }
 
-// AckRetention records the config's retention of a row as the operator's wish,
-// mass destroy included. It is called by the command, never by a workflow.
+// ErrNothingWaits means that no refusal of the row is one that an ack lifts.
+var ErrNothingWaits = errors.New("nothing waits for an ack")
+
+// AckRetention records the config's retention of a row as the operator's wish, and
+// allows one mass destroy by it where one is refused. It is called by the command,
+// never by a workflow. A second call is harmless. ErrNothingWaits where no refusal
+// is one that an ack lifts, ErrNotConfigured where there is no such row.
 func (a *Pools) AckRetention(ctx context.Context, dataset string) error {
+	i := slices.IndexFunc(a.Policy.Rows, func(r backup.Row) bool { return r.Dataset == dataset })
+	if i < 0 {
+		return fmt.Errorf("%s has no row: %w", dataset, ErrNotConfigured)
+	}
+	row := &a.Policy.Rows[i]
 	w, err := a.look(ctx)
 	if err != nil {
 		return err
 	}
-	for i, row := range a.Policy.Rows {
-		if row.Dataset != dataset {
-			continue
-		}
-		mark := a.rowMark(&a.Policy.Rows[i])
-		for _, c := range w.cover.Datasets {
-			own := c.Dataset.Properties[backup.PropPolicy].Local()
-			if c.Row == &a.Policy.Rows[i] && own && c.Dataset.Name != dataset {
-				if err := a.ZFS.SetProperties(ctx, c.Dataset.Name, map[string]string{backup.PropPolicy: mark}); err != nil {
-					return err
-				}
+	if err := w.Failed[backup.PoolOf(dataset)]; err != nil {
+		return err
+	}
+	mark := a.rowMark(row)
+	acked, mass, err := a.waits(ctx, w, row)
+	if acked || err != nil {
+		return err
+	}
+	for _, c := range w.cover.Datasets {
+		own := c.Dataset.Properties[backup.PropPolicy].Local()
+		if c.Row == row && own && c.Dataset.Name != dataset {
+			if err := a.ZFS.SetProperties(ctx, c.Dataset.Name, map[string]string{backup.PropPolicy: mark}); err != nil {
+				return err
 			}
 		}
-		if err := w.Failed[backup.PoolOf(dataset)]; err != nil {
-			return err
-		}
-		return a.ZFS.SetProperties(ctx, dataset, map[string]string{backup.PropPolicy: mark, backup.PropMass: mark})
 	}
-	return fmt.Errorf("%s has no row: %w", dataset, ErrNotConfigured)
+	marks := map[string]string{backup.PropPolicy: mark}
+	if mass {
+		marks[backup.PropMass] = mark
+	}
+	return a.ZFS.SetProperties(ctx, dataset, marks)
+}
+
+// waits looks for what of a row waits for an ack: a mass destroy, or less kept.
+// acked: the yes is there already, and the next prune makes use of it.
+func (a *Pools) waits(ctx context.Context, w World, row *backup.Row) (acked, mass bool, err error) {
+	changed := false
+	other := backup.RefuseNone
+	for _, c := range w.cover.Datasets {
+		if c.Row != row || !Pruned(c) {
+			continue
+		}
+		r := a.RetentionPlan(ctx, w, c).Refusal
+		mass = mass || r == backup.RefuseMass
+		changed = changed || r == backup.RefuseChanged
+		if r != backup.RefuseNone && !AckLifts(r) {
+			other = r
+		}
+		acked = acked || a.ackedMass(w, c)
+	}
+	switch {
+	case mass || changed:
+		return false, mass, nil
+	case other != backup.RefuseNone:
+		return false, false, fmt.Errorf("%s: %w; an ack does not lift this: %s", row.Dataset, ErrNothingWaits, other)
+	case acked:
+		return true, false, nil
+	}
+	return false, false, fmt.Errorf("%s: %w: prune refuses nothing there", row.Dataset, ErrNothingWaits)
 }

@@ -1,6 +1,7 @@
 package activities_test
 
 import (
+	"errors"
 	"testing"
 
 	"triplicate/activities"
@@ -172,4 +173,28 @@ func TestMassAckIsUsedUpByItsOwnPrune(t *testing.T) {
 	if got := property(t, host, "hdd/data", backup.PropMass); got != "used" {
 		t.Errorf("the ack reads %q, want it used", got)
 	}
+}
+
+// TestAnAckIsForWhatWaits: where less is kept and nothing much goes by it, the yes is
+// to that, and no mass destroy is allowed for later. A second yes changes nothing.
+func TestAnAckIsForWhatWaits(t *testing.T) {
+	host := hostOf(t, "hdd/data")
+	steps := stepsOf(host, backup.Row{Dataset: "hdd/data", Frequency: daily, Keep: backup.Keep{Daily: 14}})
+	grow(t, host, "hdd/data", 10, day)
+	prune(t, steps, activities.PlanNightly)
+	if err := steps.AckRetention(t.Context(), "hdd/data"); !errors.Is(err, activities.ErrNothingWaits) {
+		t.Errorf("an ack that nobody asked for: %v", err)
+	}
+	steps.Policy.Rows[0].Keep.Daily = 7
+	must(t, steps.AckRetention(t.Context(), "hdd/data"))
+	if got := property(t, host, "hdd/data", backup.PropMass); got != "" {
+		t.Errorf("a mass destroy is allowed (%q), and none was refused", got)
+	}
+	if prune(t, steps, activities.PlanNightly); count(t, host, "hdd/data") != 7 {
+		t.Errorf("%d snapshots are left, want 7", count(t, host, "hdd/data"))
+	}
+	host.MkDataset("hdd/data/photos")
+	grow(t, host, "hdd/data/photos", 40, day)
+	must(t, steps.AckRetention(t.Context(), "hdd/data"))
+	must(t, steps.AckRetention(t.Context(), "hdd/data"))
 }

@@ -142,6 +142,11 @@ func refused(r backup.Refusal) backup.Outcome {
 	return backup.Warning
 }
 
+// AckLifts says whether triplicate ack retention lifts a refusal. The others end when
+// what they are about has ended, and an ack would only wait there for a mass destroy
+// that nobody has looked at.
+func AckLifts(r backup.Refusal) bool { return refused(r) == backup.NeedsApproval }
+
 // RetentionPlan decides for one dataset and does nothing: what `triplicate plan`
 // shows is what Prune does. A policy that keeps less is refused also where
 // nothing would go by it yet: the operator hears of it before something does.

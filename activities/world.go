@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"time"
 
 	"triplicate/internal/backup"
 )
@@ -29,8 +30,11 @@ func (w World) dataset(name string) *backup.Dataset { return w.byName[name] }
 // World.Failed; only when none can is it an error, as of the adapter.
 func (a *Pools) Look(ctx context.Context) (World, error) { return a.look(ctx) }
 
-func (a *Pools) look(ctx context.Context) (World, error) {
-	all, failed, err := a.listPools(ctx, true)
+func (a *Pools) look(ctx context.Context) (World, error) { return a.lookWithin(ctx, patience) }
+
+// lookWithin is look with another patience for each pool.
+func (a *Pools) lookWithin(ctx context.Context, d time.Duration) (World, error) {
+	all, failed, err := a.listWithin(ctx, d, true)
 	if err == nil {
 		err = a.allFailed(failed)
 	}

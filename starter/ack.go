@@ -26,8 +26,9 @@ func (c *cli) ackCommand() *cobra.Command {
 		Use:   "retention DATASET",
 		Short: "allow the config's keep of a row, and one mass destroy by it",
 		Long: `Allow the keep that the config now has for a row, where it keeps less than before, and
-one prune by it that destroys much at once. triplicate plan shows what would go, and
-why. The yes is recorded on the row's dataset, so it outlives the daemon.`,
+one prune by it that destroys much at once, if prune refuses either now. triplicate plan
+shows what would go, and why; a refusal for another reason is not lifted by a yes. It is
+recorded on the row's dataset, so it outlives the daemon.`,
 		Example: "  triplicate plan && triplicate ack retention nvme/personal",
 		Args:    takes(1, 1, "DATASET"),
 
@@ -37,8 +38,14 @@ why. The yes is recorded on the row's dataset, so it outlives the daemon.`,
 			if err != nil {
 				return err
 			}
-			if err := pools.AckRetention(cc.Context(), args[0]); err != nil {
+			err = pools.AckRetention(cc.Context(), args[0])
+			switch {
+			case errors.Is(err, activities.ErrNotConfigured):
 				return fail(exitFailed, err, "name the dataset of a row: "+strings.Join(rowDatasets(cc.Context(), cfg), ", "))
+			case errors.Is(err, activities.ErrNothingWaits):
+				return fail(exitFailed, err, "triplicate plan says what prune refuses, and why")
+			case err != nil:
+				return fail(exitFailed, err, lookNext)
 			}
 			if c.json {
 				return c.printJSON(map[string]string{"acknowledged": args[0]})

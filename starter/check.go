@@ -25,8 +25,8 @@ func (c *cli) checkCommand() *cobra.Command {
 		Short: "is the config right, and does it fit this machine?",
 		Long: `Check the config, pools and their keys, permissions and secrets, the clock and its
 zone, both Proxmox servers and their tokens, what no backup covers, each bucket,
-and the Temporal server with its schedules. All are asked at the same time, none
-for longer than half a minute, and nothing is changed anywhere.
+and the Temporal server with its schedules. All are asked at the same time, each
+server and each pool for half a minute at most, and nothing is changed anywhere.
 
 Each finding has a name, and docs/checks.md has a section for each name.`,
 		Example: `  triplicate check

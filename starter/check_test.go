@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"triplicate/activities"
 	"triplicate/internal/backup"
 	"triplicate/internal/s3/s3test"
@@ -146,6 +148,38 @@ func TestCheckSaysWhatToDo(t *testing.T) {
 	got := s.must(exitWarning, "check")
 	if !strings.Contains(got.out, "-> triplicate schedules sync (docs/checks.md#schedule)") {
 		t.Errorf("it says\n%s", got.out)
+	}
+}
+
+// TestCredentialsOfTheUnit: a server whose secret only the daemon's unit has is not
+// asked, and that is one warning, for nothing is known to be wrong with it. What a
+// restore lacks, it says as a command.
+func TestCredentialsOfTheUnit(t *testing.T) {
+	t.Setenv("CREDENTIALS_DIRECTORY", "")
+	config := everything
+	for _, name := range []string{"pve", "pbs", "aws"} {
+		config = strings.Replace(config, "file: /nowhere/"+name, "credential: "+name, 1)
+	}
+	s := backedUp(t, config+frontend(t, nil))
+	s.must(exitOK, "schedules", "sync")
+	got := s.must(exitWarning, "check", "--json")
+	said := map[activities.FindingID]int{}
+	for _, f := range s.findings() {
+		if f.Outcome == backup.OK {
+			continue
+		}
+		said[f.ID]++
+		if !strings.HasPrefix(f.Todo, "systemd-run --pipe --wait -p LoadCredential=") {
+			t.Errorf("%s: %s -> %s", f.ID, f.Text, f.Todo)
+		}
+	}
+	if diff := cmp.Diff(map[activities.FindingID]int{activities.FindSecret: 3, activities.FindPVE: 1, activities.FindPBS: 1, activities.FindBucket: 1}, said); diff != "" {
+		t.Errorf("warnings (-want +got):\n%s\n%s", diff, got.out)
+	}
+	failed := s.must(exitFailed, "restore", "hdd/data/my letter", "--from", "aws", "--to", "/tmp", "--at", "20261125T003000Z")
+	want := "\nnext: systemd-run --pipe --wait -p LoadCredential=aws:/etc/triplicate/aws triplicate restore 'hdd/data/my letter' --from aws --to /tmp --config " + s.config + " --at 20261125T003000Z"
+	if !strings.Contains(failed.err, want) || !strings.Contains(failed.err, "read credential aws: ") {
+		t.Errorf("stderr: %s", failed.err)
 	}
 }
 

@@ -48,7 +48,7 @@ var outcomes = []int{exitWarning, exitApproval, exitConfig, exitUnreachable}
 // all have. A verb that only begins others has those of all.
 var verbExits = map[string][]int{
 	"check":           {exitWarning, exitConfig},
-	"plan":            {exitApproval, exitConfig, exitUnreachable},
+	"plan":            {exitWarning, exitApproval, exitConfig, exitUnreachable},
 	"status":          {exitWarning, exitUnprotected, exitConfig, exitUnreachable},
 	"snapshots":       {exitConfig, exitUnreachable},
 	"restore":         {exitBusy, exitConfig, exitUnreachable},

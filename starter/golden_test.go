@@ -65,7 +65,14 @@ func goldenCases() map[string]goldenCase {
 		"status":          {verb: "status"},
 		"status-missing":  {verb: "status", code: exitUnprotected, scene: func(t *testing.T) *smith { return newSmith(t) }},
 		"snapshots":       {verb: "snapshots", args: []string{"nvme/personal"}},
-		"ack-retention":   {verb: "ack retention", args: []string{"nvme/personal"}},
+		"plan-unseen":     {verb: "plan", code: exitWarning, scene: func(t *testing.T) *smith { return backedUp(t, everything+frontend(t, nil)) }},
+		"plan-whole":      {verb: "plan", scene: whole},
+		"plan-nothing":    {verb: "plan", scene: nothing},
+		"status-nothing":  {verb: "status", scene: nothing},
+		"schedules-none":  {verb: "schedules list", scene: nothing},
+		"snapshots-none":  {verb: "snapshots", scene: nothing},
+		"plan-held":       {verb: "plan", code: exitApproval, scene: waiting},
+		"ack-retention":   {verb: "ack retention", args: []string{"nvme/personal"}, scene: aMass},
 		"ack-offsite":     {verb: "ack offsite", code: exitApproval, scene: waiting},
 		"run-nightly":     {verb: "run nightly", scene: night},
 		"run-hourly":      {verb: "run hourly", scene: night},
@@ -101,6 +108,22 @@ func aNight() workflows.Report {
 			{Stage: "offsite", Outcome: backup.OK, Started: at(90), Ended: at(160), Summary: "5 datasets"},
 		},
 	}
+}
+
+// nothing is smith with a config by which nothing is done, and no schedule.
+func nothing(t *testing.T) *smith {
+	s := newSmith(t, frontend(t, nil))
+	s.write("host: smith\ntimezone: Europe/Vienna\nsnapshots: [{ dataset: nvme, frequency: disabled }]\n" + s.server)
+	return s
+}
+
+// aMass is smith with a prune that waits for an ack.
+func aMass(t *testing.T) *smith {
+	s := newSmith(t)
+	for hour := range 40 {
+		s.snapshot(noon.Add(time.Duration(hour-40)*time.Hour), "nvme/personal")
+	}
+	return s
 }
 
 // waiting is smith with an offsite copy that was held back.
@@ -139,6 +162,9 @@ func TestGolden(t *testing.T) {
 				s.golden(name+"."+form, strings.ReplaceAll(got.out, dir, "/restored"))
 				if got.err != "" {
 					t.Errorf("stderr: %s", got.err)
+				}
+				if strings.Contains(got.out, ": null") || got.out == "null\n" {
+					t.Errorf("null, where scripts look for a list:\n%s", got.out)
 				}
 			}
 		})
@@ -193,7 +219,7 @@ func (s *smith) golden(name, got string) {
 		return seen[m]
 	})
 	got = space.ReplaceAllString(got, "N GiB")
-	if strings.HasPrefix(name, "ack-") {
+	if strings.HasPrefix(name, "ack-") || strings.HasPrefix(name, "plan-held") {
 		got = measure.ReplaceAllString(got, "${1}1")
 	}
 	got = strings.ReplaceAll(got, s.config, "triplicate.yaml")

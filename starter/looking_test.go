@@ -58,7 +58,15 @@ func TestStatusVerdict(t *testing.T) {
 				s.now = noon.Add(-6 * time.Hour)
 				return s
 			},
-			exitWarning, []string{"unknown", "of 2 not everything can be seen"},
+			exitWarning, []string{"unknown", "2 of 4 datasets cannot be judged: not everything can be seen\n"},
+		},
+		"a pool hangs": {
+			func(t *testing.T) *smith {
+				s := backedUp(t)
+				s.host.Suspend("hdd")
+				return s
+			},
+			exitWarning, []string{"cannot be seen for 4 datasets", "4 of 4 datasets cannot be judged: not everything can be seen\n"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -69,8 +77,40 @@ func TestStatusVerdict(t *testing.T) {
 					t.Errorf("it does not say %q:\n%s", want, got.out)
 				}
 			}
+			if strings.Contains(got.out, "unknown") && strings.Contains(got.out, "no copy of") {
+				t.Errorf("it claims what it did not see:\n%s", got.out)
+			}
 			s.must(tc.code, "status", "--json")
 		})
+	}
+}
+
+// TestVerdict: what is missing, what could not be seen and what cannot be covered are
+// three things.
+func TestVerdict(t *testing.T) {
+	fresh, unknown, uncovered := backup.Copy{State: backup.CopyFresh}, backup.Copy{State: backup.CopyUnknown}, backup.Copy{State: backup.CopyUncovered}
+	safe := backup.DatasetStatus{Dataset: "nvme/a", Snapshot: fresh, Replica: fresh, Proxmox: backup.Copy{State: backup.CopyNone}, Offsite: fresh}
+	with := func(replica, offsite backup.Copy) backup.DatasetStatus {
+		d := safe
+		d.Replica, d.Offsite = replica, offsite
+		return d
+	}
+	for name, tc := range map[string]struct {
+		all  []backup.DatasetStatus
+		says string
+	}{
+		"all is fresh":     {[]backup.DatasetStatus{safe}, "all copies of 1 datasets are there and fresh"},
+		"only not covered": {[]backup.DatasetStatus{safe, with(fresh, uncovered)}, "no copy of 2 datasets is missing or too old; of 1 not everything is covered"},
+		"not seen":         {[]backup.DatasetStatus{safe, with(unknown, fresh)}, "1 of 2 datasets cannot be judged: not everything can be seen"},
+		"both in one":      {[]backup.DatasetStatus{with(unknown, uncovered)}, "1 of 1 datasets cannot be judged: not everything can be seen"},
+		"all three": {[]backup.DatasetStatus{with(unknown, fresh), with(fresh, uncovered), with(backup.Copy{State: backup.CopyMissing}, unknown)},
+			"1 of 3 datasets lack a copy, or it is too old; 1 of 3 datasets cannot be judged: not everything can be seen; of 1 not everything is covered"},
+		"nothing": {nil, "no dataset has an enabled row; triplicate check says more"},
+	} {
+		var out strings.Builder
+		if err := (&cli{out: &out}).verdict(len(tc.all), judge(tc.all)); err != nil || out.String() != tc.says+"\n" {
+			t.Errorf("%s: %v, it says %q, want %q", name, err, out.String(), tc.says)
+		}
 	}
 }
 
@@ -150,10 +190,7 @@ func TestPlanSaysWhatAndWhy(t *testing.T) {
 // TestMassDestroyWaitsForAck: plan shows the refusal and ends with 6 until the row
 // was acknowledged; then the same plan ends with 0.
 func TestMassDestroyWaitsForAck(t *testing.T) {
-	s := newSmith(t)
-	for hour := range 40 {
-		s.snapshot(noon.Add(time.Duration(hour-40)*time.Hour), "nvme/personal")
-	}
+	s := aMass(t)
 	s.must(exitApproval, "plan", "--json")
 	got := s.must(exitApproval, "plan")
 	if !strings.Contains(got.out, "refused: "+string(backup.RefuseMass)) {
@@ -166,6 +203,46 @@ func TestMassDestroyWaitsForAck(t *testing.T) {
 	got = s.must(exitFailed, "ack", "retention", "nvme/other")
 	if !strings.Contains(got.err, "nvme/other has no row") {
 		t.Errorf("stderr: %s", got.err)
+	}
+}
+
+// TestNoAckForWhatAnAckDoesNotLift: neither check nor plan asks for one, and none is
+// taken: it would wait there for a mass destroy that nobody has looked at.
+func TestNoAckForWhatAnAckDoesNotLift(t *testing.T) {
+	for name, tc := range map[string]struct {
+		change func(*smith)
+		says   string
+	}{
+		"the clock was set back": {func(s *smith) { s.now = noon.Add(-6 * time.Hour) }, "an ack does not lift this: the clock is behind"},
+		"a replica's pool hangs": {func(s *smith) { s.host.Suspend("hdd") }, "an ack does not lift this: the pool of its replica"},
+		"nothing is refused":     {func(*smith) {}, "nothing waits for an ack: prune refuses nothing there"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := backedUp(t)
+			tc.change(s)
+			if got := s.triplicate("check"); strings.Contains(got.out, "ack retention") {
+				t.Errorf("check asks for an ack:\n%s", got.out)
+			}
+			if got := s.triplicate("plan"); got.code == exitApproval || strings.Contains(got.out, "ack retention") {
+				t.Errorf("plan ends with %d:\n%s", got.code, got.out)
+			}
+			before := len(s.host.Calls())
+			if got := s.must(exitFailed, "ack", "retention", "nvme/personal"); !strings.Contains(got.err, tc.says) {
+				t.Errorf("stderr: %s", got.err)
+			}
+			if calls := s.host.Calls()[before:]; len(calls) > 0 {
+				t.Errorf("it changed something: %v", calls)
+			}
+		})
+	}
+}
+
+// TestPlanOfWhatCannotBeSeen: a stage that could not be looked at is a warning, never 0.
+func TestPlanOfWhatCannotBeSeen(t *testing.T) {
+	s := backedUp(t)
+	s.host.Suspend("hdd")
+	if got := s.must(exitWarning, "plan"); !strings.Contains(got.out, "cannot be seen: pool hdd") {
+		t.Errorf("it says\n%s", got.out)
 	}
 }
 

@@ -40,7 +40,8 @@ func (c *cli) planCommand() *cobra.Command {
 		Use:   "plan",
 		Short: "what the next night would do, and what prune would destroy, with reasons",
 		Long: `What the next night would do, and what prune would destroy now, with the reason for
-each snapshot. It calls the very functions that a run calls, and changes nothing.`,
+each snapshot. It calls the very functions that a run calls, and changes nothing. What
+cannot be looked at is named, and is a warning.`,
 		Example: `  triplicate plan
   triplicate plan --all                 also what stays, and why
   triplicate plan --json | jq '.prune[].decisions[] | select(.keep | not)'`,
@@ -61,20 +62,43 @@ each snapshot. It calls the very functions that a run calls, and changes nothing
 			} else {
 				c.printPlan(p, copies.Pools.Policy, all)
 			}
-			for _, d := range p.Prune {
-				if d.Refusal != backup.RefuseNone {
-					return exit{code: exitApproval}
-				}
-			}
-			return nil
+			return outcomeExit(p.outcome())
 		},
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "list the snapshots that stay, too")
 	return cmd
 }
 
+// outcome is what the plan ends with: approval where an ack would let something go
+// on, a warning where a stage could not be looked at or would leave something out.
+func (p planned) outcome() backup.Outcome {
+	worst := backup.OK
+	for _, d := range p.Prune {
+		switch {
+		case activities.AckLifts(d.Refusal):
+			worst = backup.Worst(worst, backup.NeedsApproval)
+		case d.Refusal != backup.RefuseNone:
+			worst = backup.Worst(worst, backup.Warning)
+		}
+	}
+	for _, h := range p.Held {
+		if !h.Allowed {
+			worst = backup.Worst(worst, backup.NeedsApproval)
+		}
+	}
+	for _, it := range p.Nightly.Items {
+		if backup.Worst(it.Outcome, backup.Warning) == it.Outcome {
+			worst = backup.Worst(worst, backup.Warning)
+		}
+	}
+	if len(p.Problems) > 0 {
+		worst = backup.Worst(worst, backup.Warning)
+	}
+	return worst
+}
+
 func makePlan(ctx context.Context, copies *activities.Copies) (planned, error) {
-	var p planned
+	p := planned{Prune: []prunePlan{}}
 	pools := copies.Pools
 	now := pools.Now()
 	next := nextNight(pools.Policy, now)
@@ -101,7 +125,7 @@ func makePlan(ctx context.Context, copies *activities.Copies) (planned, error) {
 		res := pools.RetentionPlan(ctx, w, d)
 		p.Prune = append(p.Prune, prunePlan{
 			Dataset: d.Dataset.Name, Keep: d.Row.Keep.String(), Refusal: res.Refusal,
-			Foreign: res.Foreign, Decisions: res.Decisions,
+			Foreign: res.Foreign, Decisions: append([]backup.Decision{}, res.Decisions...),
 		})
 	}
 	return p, nil
@@ -190,6 +214,7 @@ func (p *planned) ask(ctx context.Context, copies *activities.Copies) {
 			p.Problems = append(p.Problems, "offsite "+o.Name+": "+err.Error())
 			continue
 		}
+		plan.Datasets = append([]string{}, plan.Datasets...)
 		p.Offsite = append(p.Offsite, plan)
 	}
 	held, err := copies.Offsite.HeldBack(ctx)

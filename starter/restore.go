@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -49,7 +52,7 @@ it and ends with status 5; run it again then, or let it --wait.`,
 			default:
 				return fail(exitUsage, fmt.Errorf("--tier %s: want Bulk, Standard or Expedited", tier), "triplicate restore --help says how long each takes")
 			}
-			return c.restore(cc.Context(), copies, p, wait)
+			return c.restore(cc.Context(), cfg, copies, p, wait)
 		},
 	}
 	f := cmd.Flags()
@@ -88,7 +91,7 @@ func pointInTime(cfg *config.Config, at string) (backup.Stamp, error) {
 	return "", fmt.Errorf("--at %q: want 2026-11-22, 2026-11-22T15:04 or 20261122T140400Z", at)
 }
 
-func (c *cli) restore(ctx context.Context, copies *activities.Copies, p activities.RestoreParams, wait bool) error {
+func (c *cli) restore(ctx context.Context, cfg *config.Config, copies *activities.Copies, p activities.RestoreParams, wait bool) error {
 	for {
 		res, err := copies.Restore(ctx, p)
 		switch {
@@ -96,6 +99,8 @@ func (c *cli) restore(ctx context.Context, copies *activities.Copies, p activiti
 			return fail(exitInterrupted, errors.New("stopped; a thaw that was asked for goes on"), "run the same command again later")
 		case errors.Is(err, activities.ErrNotConfigured):
 			return fail(exitUsage, err, "the path begins with a dataset (triplicate status); --from is snapshot, replica, or an offsite target of the config")
+		case errors.Is(err, backup.ErrElsewhere):
+			return fail(exitFailed, err, c.inUnit(cfg, p))
 		case errors.Is(err, backup.ErrUnreachable):
 			return fail(exitUnreachable, err, "triplicate check says more; restore from another place meanwhile (--from)")
 		case err != nil:
@@ -121,6 +126,38 @@ func (c *cli) restore(ctx context.Context, copies *activities.Copies, p activiti
 		case <-time.After(thawPoll):
 		}
 	}
+}
+
+// inUnit is the command line of a restore that has the daemon's credentials, for a
+// shell. The unit has neither this environment nor this folder.
+func (c *cli) inUnit(cfg *config.Config, p activities.RestoreParams) string {
+	absolute := func(path string) string {
+		if full, err := filepath.Abs(path); err == nil {
+			path = full
+		}
+		return quoted(path)
+	}
+	line := "systemd-run --pipe --wait"
+	for _, o := range cfg.Offsite {
+		if o.Name == string(p.From) {
+			line += fmt.Sprintf(" -p LoadCredential=%s:/etc/triplicate/%[1]s", o.Credentials.Credential)
+		}
+	}
+	line += fmt.Sprintf(" triplicate restore %s --from %s --to %s --config %s", quoted(p.Path), quoted(string(p.From)), absolute(p.To), absolute(c.configPath))
+	if p.At != "" {
+		line += " --at " + quoted(string(p.At))
+	}
+	return line
+}
+
+// quoted is a word as a shell reads it.
+func quoted(word string) string {
+	if strings.ContainsFunc(word, func(r rune) bool {
+		return !strings.ContainsRune("/._-:@%+=,", r) && !unicode.IsLetter(r) && !unicode.IsDigit(r)
+	}) {
+		return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+	}
+	return word
 }
 
 // restoreNext is what to do when a restore failed.

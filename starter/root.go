@@ -38,6 +38,8 @@ type cli struct {
 	system *system
 	// machine changes what check sees of this machine; nil: it stays.
 	machine func(activities.Machine) activities.Machine
+	// begun: cobra found nothing wrong with how the verb was typed, and it runs.
+	begun bool
 }
 
 // run is main without the process.
@@ -46,19 +48,28 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 }
 
 func (c *cli) run(ctx context.Context, args []string) int {
+	out := &written{to: c.out}
+	c.out = out
 	root := c.command()
 	root.SetArgs(args)
 	root.SetOut(c.out)
 	root.SetErr(c.errOut)
+	c.marksBegin(root)
 	cmd, err := root.ExecuteContextC(ctx)
-	if err == nil {
+	if err == nil && out.err == nil {
 		return exitOK
 	}
 	c.json = c.json || slices.Contains(args, "--json") // also where the flags were not read
 	var e exit
-	if !errors.As(err, &e) {
+	switch isExit := errors.As(err, &e); {
+	case out.err != nil:
+		// Whatever else there is to say, what was said did not arrive.
+		e = fail(exitFailed, fmt.Errorf("write the output: %w", out.err), "make room there, or write it elsewhere; what the verb does beside printing is done")
+	case !isExit && !c.begun:
 		// What cobra finds wrong is usage. Its suggestions come on lines of their own.
 		e = fail(exitUsage, errors.New(strings.Join(strings.Fields(err.Error()), " ")), cmd.CommandPath()+" --help")
+	case !isExit:
+		e = fail(exitFailed, err, lookNext)
 	}
 	if ctx.Err() != nil {
 		e.code = exitInterrupted
@@ -71,6 +82,19 @@ func (c *cli) run(ctx context.Context, args []string) int {
 		}
 	}
 	return e.code
+}
+
+// marksBegin lets every verb below cmd note that it runs.
+func (c *cli) marksBegin(cmd *cobra.Command) {
+	if do := cmd.RunE; do != nil {
+		cmd.RunE = func(cc *cobra.Command, args []string) error {
+			c.begun = true
+			return do(cc, args)
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		c.marksBegin(sub)
+	}
 }
 
 func (c *cli) command() *cobra.Command {

@@ -41,7 +41,7 @@ told, and the next sync would set it right again.`,
 				return fail(exitUnreachable, err, serverNext)
 			}
 			if c.json {
-				return c.printJSON(list)
+				return c.printJSON(append([]schedules.Status{}, list...))
 			}
 			return c.printSchedules(list, cfg.Policy().Zone)
 		},

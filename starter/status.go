@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -30,26 +31,21 @@ each copy is. What cannot be looked at is unknown, never fine.`,
 			if err != nil {
 				return fail(exitUnreachable, err, lookNext)
 			}
-			unsafe, unknown := 0, 0
-			for _, d := range all {
-				if !d.Safe() {
-					unsafe++
-					if onlyUnknown(d) {
-						unknown++
-					}
-				}
-			}
+			n := judge(all)
 			if c.json {
-				err = c.printJSON(map[string]any{"datasets": all, "unsafe": unsafe})
+				if all == nil {
+					all = []backup.DatasetStatus{}
+				}
+				err = c.printJSON(map[string]any{"datasets": all, "unsafe": n.bad + n.unknown + n.uncovered, "unknown": n.unknown})
 			} else {
-				err = c.printStatus(all, unsafe, unknown)
+				err = c.printStatus(all, n)
 			}
 			switch {
 			case err != nil:
 				return err
-			case unsafe > unknown:
+			case n.bad > 0:
 				return exit{code: exitUnprotected}
-			case unknown > 0:
+			case n.unknown+n.uncovered > 0:
 				return exit{code: exitWarning}
 			}
 			return nil
@@ -57,18 +53,32 @@ each copy is. What cannot be looked at is unknown, never fine.`,
 	}
 }
 
-// onlyUnknown: nothing is known to be wrong, but not all could be seen, or can be
-// covered.
-func onlyUnknown(d backup.DatasetStatus) bool {
-	for _, x := range []backup.Copy{d.Snapshot, d.Replica, d.Proxmox, d.Offsite} {
-		if x.State == backup.CopyOld || x.State == backup.CopyMissing || x.State == backup.CopyDamaged {
-			return false
-		}
-	}
-	return true
+// judged counts the datasets that are not safe, each by the worst that is known of it.
+type judged struct {
+	bad       int // a copy is missing, too old or damaged
+	unknown   int // no copy is known to be bad, but not all could be seen
+	uncovered int // all was seen and is fresh, but not everything can be copied
 }
 
-func (c *cli) printStatus(all []backup.DatasetStatus, unsafe, unknown int) error {
+func judge(all []backup.DatasetStatus) (n judged) {
+	for _, d := range all {
+		has := func(states ...backup.CopyState) bool {
+			return slices.ContainsFunc([]backup.Copy{d.Snapshot, d.Replica, d.Proxmox, d.Offsite}, func(x backup.Copy) bool { return slices.Contains(states, x.State) })
+		}
+		switch {
+		case d.Safe():
+		case has(backup.CopyOld, backup.CopyMissing, backup.CopyDamaged):
+			n.bad++
+		case has(backup.CopyUncovered) && !has(backup.CopyUnknown):
+			n.uncovered++
+		default:
+			n.unknown++
+		}
+	}
+	return n
+}
+
+func (c *cli) printStatus(all []backup.DatasetStatus, n judged) error {
 	w := tabwriter.NewWriter(c.out, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(w, "DATASET\tSNAPSHOT\tREPLICA\tPROXMOX\tOFFSITE")
 	for _, d := range all {
@@ -93,24 +103,32 @@ func (c *cli) printStatus(all []backup.DatasetStatus, unsafe, unknown int) error
 	for _, note := range slices.Sorted(maps.Keys(unseen)) {
 		fmt.Fprintf(c.out, "cannot be seen for %d datasets: %s\n", len(unseen[note]), note)
 	}
-	return c.verdict(len(all), unsafe, unknown)
+	return c.verdict(len(all), n)
 }
 
-func (c *cli) verdict(total, unsafe, unknown int) (err error) {
+// verdict never claims of a dataset what was not seen of it.
+func (c *cli) verdict(total int, n judged) (err error) {
+	var said []string
+	say := func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }
+	if n.bad > 0 {
+		say("%d of %d datasets lack a copy, or it is too old", n.bad, total)
+	}
+	if n.unknown > 0 {
+		say("%d of %d datasets cannot be judged: not everything can be seen", n.unknown, total)
+	}
+	if n.uncovered > 0 {
+		if n.bad+n.unknown == 0 {
+			say("no copy of %d datasets is missing or too old", total)
+		}
+		say("of %d not everything is covered", n.uncovered)
+	}
 	switch {
 	case total == 0:
 		_, err = fmt.Fprintln(c.out, "no dataset has an enabled row; triplicate check says more")
-	case unsafe == 0:
+	case len(said) == 0:
 		_, err = fmt.Fprintln(c.out, c.paint(backup.OK, fmt.Sprintf("all copies of %d datasets are there and fresh", total)))
 	default:
-		line := fmt.Sprintf("%d of %d datasets lack a copy, or it is too old", unsafe-unknown, total)
-		if unsafe == unknown {
-			line = fmt.Sprintf("no copy of %d datasets is missing or too old", total)
-		}
-		if unknown > 0 {
-			line += fmt.Sprintf("; of %d not everything can be seen or covered", unknown)
-		}
-		_, err = fmt.Fprintln(c.out, c.paint(backup.Warning, line))
+		_, err = fmt.Fprintln(c.out, c.paint(backup.Warning, strings.Join(said, "; ")))
 	}
 	return err
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -38,6 +39,30 @@ func TestWrongUsage(t *testing.T) {
 				t.Errorf("stdout:\n%sstderr:\n%s", got.out, got.err)
 			}
 		})
+	}
+}
+
+// TestOutputThatDoesNotArrive: a disk that is full is a failure with a text, in either
+// form, whatever the verb would have ended with; it is no wrong usage.
+func TestOutputThatDoesNotArrive(t *testing.T) {
+	s := backedUp(t, frontend(t, nil))
+	for _, args := range [][]string{
+		{"status"}, {"status", "--json"}, {"plan"}, {"plan", "--json"}, {"snapshots"}, {"check"}, {"check", "--json"}, {"schedules", "list"},
+		{"schema"}, {"version"}, {"init"}, {"run", "hourly"}, {"completion", "bash"}, {"--help"}, {"plan", "--help"},
+	} {
+		full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var errOut strings.Builder
+		c := &cli{out: full, errOut: &errOut, pools: s.pools, machine: s.machine, now: func() time.Time { return s.now }, system: &system{"smith", "UTC"}}
+		code := c.run(t.Context(), append([]string{"--config", s.config}, args...))
+		if err := full.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if code != exitFailed || !strings.Contains(errOut.String(), "no space left on device") || strings.Contains(errOut.String(), "--help") {
+			t.Errorf("%v: ended with %d and said %q", args, code, errOut.String())
+		}
 	}
 }
 

@@ -21,7 +21,7 @@ func needsWord(cmd *cobra.Command) *cobra.Command {
 		return fmt.Errorf("unknown word %q after %s; one of: %s", args[0], cc.CommandPath(), words(cc))
 	}
 	cmd.RunE = func(cc *cobra.Command, _ []string) error {
-		return fmt.Errorf("%s what? one of: %s", cc.CommandPath(), words(cc))
+		return fail(exitUsage, fmt.Errorf("%s what? one of: %s", cc.CommandPath(), words(cc)), cc.CommandPath()+" --help")
 	}
 	return cmd
 }

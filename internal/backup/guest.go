@@ -23,6 +23,9 @@ var (
 	ErrForbidden = errors.New("not permitted")
 	// ErrFingerprint: the server's certificate is not the pinned one.
 	ErrFingerprint = errors.New("certificate does not have the pinned fingerprint")
+	// ErrElsewhere: the token or key is a systemd credential, and this process does
+	// not run in a unit that loads it. Nothing is known to be wrong with it.
+	ErrElsewhere = errors.New("a systemd credential, which only a unit with LoadCredential= has")
 	// ErrRefused: the server understood and said no; asking again changes nothing.
 	ErrRefused = errors.New("refused")
 )

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"triplicate/internal/backup"
@@ -21,40 +22,56 @@ var notInHost = regexp.MustCompile(`[^a-z0-9-]+`)
 func Sample(hostname, zone string, pools []backup.Pool, datasets []backup.Dataset) string {
 	var b strings.Builder
 	b.WriteString(schemaLine)
-	fmt.Fprintf(&b, sampleHead, sampleHost(hostname), sampleZone(zone))
+	fmt.Fprintf(&b, sampleHead, text(sampleHost(hostname)), sampleZone(zone))
 	for _, p := range pools {
 		fmt.Fprintf(&b, "\n  # Pool %s, %s of %s free. What has no row below is under this one, also what is made later.\n", p.Name, backup.Bytes(p.Free), backup.Bytes(p.Size))
 		b.WriteString(row(p.Name, "daily at 01:30", "{ daily: 7, weekly: 4 }", ""))
-		above := "" // the replica that was listed last
-		for _, d := range datasets {
-			if backup.PoolOf(d.Name) != p.Name || d.Name == p.Name || above != "" && backup.Under(d.Name, above) {
-				continue
-			}
-			if isReplica(d) {
-				above = d.Name
-			}
-			b.WriteString(sampleRow(d))
-		}
+		b.WriteString(sampleRows(p.Name, datasets))
 	}
 	slow := slices.MaxFunc(pools, func(a, b backup.Pool) int { return int(min(1, max(-1, a.Size-b.Size))) }).Name
 	fast := slices.MinFunc(pools, func(a, b backup.Pool) int { return int(min(1, max(-1, a.Size-b.Size))) }).Name
 	if fast == slow {
 		fast, slow = "nvme", "hdd"
 	}
-	fmt.Fprintf(&b, sampleTail, fast, slow, slow, sampleHost(hostname), slow)
+	fmt.Fprintf(&b, sampleTail, fast, slow, text(slow), sampleHost(hostname), text(slow))
 	return b.String()
 }
 
-// sampleRow is the row of one dataset: of those directly below a pool, and of
-// replicas wherever they are, for a snapshot of ours would break their next receive.
-func sampleRow(d backup.Dataset) string {
+// sampleRows are the rows below one pool.
+func sampleRows(pool string, datasets []backup.Dataset) string {
+	var b strings.Builder
+	above := backup.Dataset{} // the replica, ours or another tool's, that was listed last
+	for _, d := range datasets {
+		under := above.Name != "" && backup.Under(d.Name, above.Name)
+		switch {
+		case backup.PoolOf(d.Name) != pool || d.Name == pool:
+		case under && (isReplica(above) || isReceived(d)):
+		case under:
+			// Written to, so not received with what is above: that row must not hide it.
+			b.WriteString(sampleRow(d, true))
+		default:
+			if isReplica(d) || isReceived(d) {
+				above = d
+			}
+			b.WriteString(sampleRow(d, false))
+		}
+	}
+	return b.String()
+}
+
+// sampleRow is the row of one dataset: of those directly below a pool, or at any
+// depth if it is to have one of its own, and of replicas wherever they are, for a
+// snapshot of ours would break their next receive.
+func sampleRow(d backup.Dataset, own bool) string {
 	last := d.Name[strings.LastIndexByte(d.Name, '/')+1:]
 	switch {
 	case checkDataset(d.Name) != nil:
 		return fmt.Sprintf("  # %q: a name that this file cannot hold\n", d.Name)
 	case isReplica(d):
 		return row(d.Name, "disabled", "", "a replica: name it under replicas, and delete this row")
-	case strings.Count(d.Name, "/") > 1:
+	case isReceived(d):
+		return row(d.Name, "disabled", "", "read-only or received: if another tool receives it, a snapshot here would break the next receive")
+	case strings.Count(d.Name, "/") > 1 && !own:
 		return ""
 	case strings.Contains(strings.ToLower(last), "backup"):
 		return row(d.Name, "daily at 02:00", "{ daily: 3 }", "disabled, if it keeps versions itself, as Proxmox Backup Server does")
@@ -68,12 +85,31 @@ func isReplica(d backup.Dataset) bool {
 	return d.Properties[backup.PropSource].Local() || d.Properties[backup.PropContainer].Local()
 }
 
+// isReceived says whether another tool seems to receive a dataset: nobody else sets
+// one read-only, and received properties came with a stream (zfsprops(7)).
+func isReceived(d backup.Dataset) bool {
+	for _, p := range d.Properties {
+		if p.Source == "received" {
+			return true
+		}
+	}
+	return d.ReadOnly
+}
+
+// notText is what YAML reads as something else than text, or an older reader did.
+var notText = regexp.MustCompile(`^([0-9].*|true|false|null|yes|no|on|off|y|n)$`)
+
+// text is a name as it is written in YAML.
+func text(name string) string {
+	if strings.ContainsAny(name, " :") || notText.MatchString(strings.ToLower(name)) {
+		return strconv.Quote(name)
+	}
+	return name
+}
+
 // row is a line of the table, aligned where names are of ordinary length.
 func row(dataset, frequency, keep, comment string) string {
-	name := dataset + ","
-	if strings.ContainsAny(dataset, " :") {
-		name = fmt.Sprintf("%q,", dataset)
-	}
+	name := text(dataset) + ","
 	line := fmt.Sprintf("  - { dataset: %-24s frequency: %s", name, frequency)
 	if keep != "" {
 		line = fmt.Sprintf("  - { dataset: %-24s frequency: %-15s keep: %s", name, frequency+",", keep)

@@ -56,6 +56,46 @@ func TestSampleLeavesReplicasAlone(t *testing.T) {
 	}
 }
 
+// TestSampleLeavesOthersReplicasAlone: what another tool receives is off, and what is
+// written to below it is not hidden by that.
+func TestSampleLeavesOthersReplicasAlone(t *testing.T) {
+	text := Sample("smith", "UTC", []backup.Pool{{Name: "hdd"}}, []backup.Dataset{
+		{Name: "hdd"}, {Name: "hdd/copies", ReadOnly: true}, {Name: "hdd/copies/a", ReadOnly: true}, {Name: "hdd/copies/live"},
+		{Name: "hdd/deep"}, {Name: "hdd/deep/syncoid", Properties: map[string]backup.Property{"triplicate:x": {Value: "y", Source: "received"}}},
+	})
+	cfg, err := Load(strings.NewReader(text), "sample")
+	if err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	var rows []string
+	for _, r := range cfg.Snapshots {
+		rows = append(rows, r.Dataset+" "+r.Frequency.String())
+	}
+	want := "hdd daily at 01:30, hdd/copies disabled, hdd/copies/live hourly, hdd/deep hourly, hdd/deep/syncoid disabled"
+	if got := strings.Join(rows, ", "); got != want {
+		t.Errorf("rows %s\nwant %s", got, want)
+	}
+	if !strings.Contains(text, "disabled }  # read-only or received: ") {
+		t.Errorf("it does not say why:\n%s", text)
+	}
+}
+
+// TestSampleOfNamesThatYAMLReadsOtherwise: a host's or a pool's name that YAML reads as a number, a
+// truth value or nothing is text all the same.
+func TestSampleOfNamesThatYAMLReadsOtherwise(t *testing.T) {
+	for _, name := range []string{"10", "007", "0x10", "0o7", "1e3", "0b1", "2026-11-25", "10-1", "true", "False", "null", "yes", "off", "n", "smith"} {
+		text := Sample(name, "UTC", []backup.Pool{{Name: "null"}}, []backup.Dataset{{Name: "null"}})
+		cfg, err := Load(strings.NewReader(text), "sample")
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if cfg.Host != strings.ToLower(name) || cfg.Snapshots[0].Dataset != "null" {
+			t.Errorf("%s is read as %q, its pool as %q", name, cfg.Host, cfg.Snapshots[0].Dataset)
+		}
+	}
+}
+
 func TestSampleOfOddNames(t *testing.T) {
 	for name, want := range map[string]string{"SMITH.example.org": "smith", "my_box": "my-box", "": "server", "---": "server", strings.Repeat("a", 90): strings.Repeat("a", 63)} {
 		if got := sampleHost(name); got != want {

@@ -70,7 +70,8 @@ const maxSecret = 64 << 10
 
 // Read reads the secret anew, less one newline at its end. It refuses a file
 // that group or others can read (or write), one that is not a regular file, and
-// an empty one. Errors name the file, never its content.
+// an empty one. Errors name the file, never its content; backup.ErrElsewhere for a
+// credential where no unit has loaded any.
 func (r SecretRef) Read() (Secret, error) {
 	path := r.File
 	// On systemd's credentials the group bits are the mask of an ACL for the
@@ -79,7 +80,7 @@ func (r SecretRef) Read() (Secret, error) {
 	if r.Credential != "" {
 		dir := os.Getenv("CREDENTIALS_DIRECTORY")
 		if dir == "" {
-			return Secret{}, fmt.Errorf("read credential %s: $CREDENTIALS_DIRECTORY is not set; start the daemon through its systemd unit with LoadCredential=%s:/path", r.Credential, r.Credential)
+			return Secret{}, fmt.Errorf("read credential %s: %w: run by systemd with LoadCredential=%[1]s:/path (docs/checks.md#secret)", r.Credential, backup.ErrElsewhere)
 		}
 		path, open = filepath.Join(dir, r.Credential), 0o007
 	}

@@ -2,12 +2,15 @@ package config
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+
+	"triplicate/internal/backup"
 )
 
 func TestSecretRead(t *testing.T) {
@@ -71,7 +74,7 @@ func TestSecretRead(t *testing.T) {
 func TestCredentialWithoutSystemd(t *testing.T) {
 	t.Setenv("CREDENTIALS_DIRECTORY", "")
 	_, err := SecretRef{Credential: "aws"}.Read()
-	if err == nil || !strings.Contains(err.Error(), "LoadCredential=aws") {
+	if !errors.Is(err, backup.ErrElsewhere) || !strings.Contains(err.Error(), "LoadCredential=aws:/path") {
 		t.Errorf("got %v", err)
 	}
 }
