@@ -80,7 +80,7 @@ func TestCheckOfAHungPool(t *testing.T) {
 		steps := stepsOf(hung{host, "hdd"}, row, backup.Row{Dataset: "hdd/data", Frequency: daily, Keep: backup.Keep{Daily: 3}}, backup.Row{Dataset: "nvme/gone", Frequency: hourly, Keep: backup.Keep{Hourly: 3}})
 		began := time.Now()
 		all := (&activities.Checks{Copies: &activities.Copies{Pools: steps}}).Run(t.Context())
-		if took := time.Now().Sub(began); took > 30*time.Second {
+		if took := time.Since(began); took > 30*time.Second {
 			t.Errorf("it took %s", took)
 		}
 		expect(t, all, activities.FindZFS, backup.Failed, "cannot list pool hdd: no answer within 18s; the pool may be hung")
