@@ -90,9 +90,10 @@ var passing = []struct {
 
 // failure turns an error into what Temporal is told: permanent ones with their
 // type, everything else to be tried again. Text is bounded, because Temporal
-// cuts failures over 4 KB, and the end (the cause) is what matters.
+// cuts failures over 4 KB, and the end (the cause) is what matters. A cancelled step
+// stays one: its error is context.Canceled, or that context's cause, the SDK's own.
 func failure(err error) error {
-	if err == nil || errors.Is(err, context.Canceled) {
+	if err == nil || errors.Is(err, context.Canceled) || temporal.IsCanceledError(err) {
 		return err
 	}
 	text := err.Error()

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 
 	"triplicate/activities"
@@ -15,6 +16,7 @@ import (
 	"triplicate/internal/pbs/pbstest"
 	"triplicate/internal/pve"
 	"triplicate/internal/pve/pvetest"
+	"triplicate/internal/wait"
 )
 
 // proxmox is a cluster of two nodes and a datastore, and the steps over the real
@@ -25,6 +27,7 @@ type proxmox struct {
 	server  *pbstest.Server
 	store   *pbstest.Store
 	waited  time.Duration
+	takes   time.Duration // of each task of Proxmox Backup Server
 }
 
 const pbsToken = "triplicate@pbs!backup:11111111-2222-3333-4444-555555555555"
@@ -35,7 +38,9 @@ func newProxmox(t *testing.T) *proxmox {
 	schema, _ := filepath.Glob("../../shared/proxmox-api")
 	folder := strings.Join(schema, "")
 	var err error
-	p.server, err = pbstest.New(pbstest.Config{Now: func() time.Time { return p.cluster.Time() }, Schema: folder})
+	p.server, err = pbstest.New(pbstest.Config{
+		Now: func() time.Time { return p.cluster.Time() }, Takes: func(string) time.Duration { return p.takes }, Schema: folder,
+	})
 	must(t, err)
 	p.store, err = p.server.AddDatastore(pbstest.Datastore{Name: "backups-vm"})
 	must(t, err)
@@ -224,6 +229,21 @@ func TestCancelledDumpIsStopped(t *testing.T) {
 	must(t, err)
 	if !task.Ended() || len(p.store.Backups()) != 0 {
 		t.Errorf("the task is %s, and there are %d backups; want it stopped and none", task.State, len(p.store.Backups()))
+	}
+}
+
+// TestACancelledStepIsCancelled, not failed: the cause of a cancelled step's context is
+// the SDK's own error, which does not say that it is context.Canceled.
+func TestACancelledStepIsCancelled(t *testing.T) {
+	p := newProxmox(t)
+	p.takes = time.Hour
+	ctx, cancel := context.WithCancelCause(t.Context())
+	p.Guests.Wait = func(ctx context.Context, _ time.Duration) error {
+		cancel(temporal.NewCanceledError())
+		return wait.For(ctx, time.Hour)
+	}
+	if _, err := p.VerifyDatastore(ctx, activities.DatastoreParams{}); !temporal.IsCanceledError(err) {
+		t.Errorf("cancelled in mid-wait, it ends with %v (%[1]T)", err)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/daemon"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/worker"
 	"go.uber.org/zap"
@@ -88,6 +89,10 @@ func serve(ctx context.Context, cfg *config.Config, logger *zap.Logger) error {
 	if err := syncSchedules(ctx, e.Client, cfg, logger); err != nil {
 		return err
 	}
+	// Not under systemd it tells nobody.
+	if _, err := daemon.SdNotify(false, daemon.SdNotifyReady); err != nil {
+		logger.Warn("systemd was not told", zap.Error(err))
+	}
 	logger.Info("ready", zap.String("host", cfg.Host), zap.String("version", version), zap.String("web", e.WebURL))
 	reconcile(ctx, e.Client, cfg, logger)
 	logger.Info("stopping")
@@ -111,7 +116,7 @@ func startWorkers(c client.Client, cfg *config.Config, copies *activities.Copies
 		MaxHeartbeatThrottleInterval:     5 * time.Second,
 		DefaultHeartbeatThrottleInterval: 5 * time.Second,
 		WorkerStopTimeout:                20 * time.Second,
-		Identity:                         "triplicated@" + cfg.Host,
+		Identity:                         app.Identity(cfg),
 	}
 	short := worker.New(c, workflows.TaskQueue(cfg.Host), options)
 	options.MaxConcurrentActivityExecutionSize = longSteps

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"context"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"triplicate/internal/pbs"
 	"triplicate/internal/pve"
 	"triplicate/internal/s3"
+	"triplicate/internal/wait"
 )
 
 // Copies are the steps on everything that the config names; what it does not name
@@ -43,7 +43,7 @@ func guests(cfg *config.Config) (*activities.Guests, error) {
 	if err != nil {
 		return nil, fmt.Errorf("proxmox.pbs: %w", err)
 	}
-	return &activities.Guests{PVE: hypervisor, PBS: datastore, Policy: policy, Now: time.Now, Wait: wait}, nil
+	return &activities.Guests{PVE: hypervisor, PBS: datastore, Policy: policy, Now: time.Now, Wait: wait.For}, nil
 }
 
 // offsiteTargets are the steps on the offsite targets; nil if there is none.
@@ -91,17 +91,5 @@ func reader(ref config.SecretRef) func() (string, error) {
 	return func() (string, error) {
 		secret, err := ref.Read()
 		return secret.Reveal(), err
-	}
-}
-
-// wait waits for d or until ctx ends.
-func wait(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }

@@ -29,6 +29,8 @@ var forbidden = map[string][]string{
 	"internal/pbs":     {"triplicate/activities", "triplicate/workflows", "triplicate/internal/app", "triplicate/internal/config", "triplicate/internal/pve", "triplicate/internal/zfs", "triplicate/internal/s3", "go.temporal.io"},
 	"internal/s3":      {"triplicate/activities", "triplicate/workflows", "triplicate/internal/app", "triplicate/internal/config", "triplicate/internal/offsite", "triplicate/internal/zfs", "go.temporal.io"},
 	"internal/offsite": {"triplicate/activities", "triplicate/workflows", "triplicate/internal/app", "triplicate/internal/config", "triplicate/internal/s3", "triplicate/internal/zfs", "go.temporal.io"},
+	"internal/pin":     {"triplicate/", "go.temporal.io"},
+	"internal/wait":    {"triplicate/", "go.temporal.io"},
 	"activities":       {"triplicate/workflows", "triplicate/schedules", "triplicate/internal/app", "triplicate/internal/config", "triplicate/internal/zfs", "triplicate/internal/pve", "triplicate/internal/pbs", "triplicate/internal/s3", "triplicate/internal/offsite", "go.temporal.io/server"},
 	"workflows":        {"triplicate/schedules", "triplicate/internal/app", "triplicate/internal/config", "triplicate/internal/zfs", "go.temporal.io/server", "os", "net"},
 	"schedules":        {"triplicate/internal/app", "triplicate/internal/zfs", "go.temporal.io/server"},

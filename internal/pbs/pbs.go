@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"triplicate/internal/pin"
+	"triplicate/internal/wait"
 )
 
 // Config says which datastore, and how the two sides know each other.
@@ -83,7 +84,7 @@ func New(c Config) (*Client, error) {
 		c.Timeout = DefaultTimeout
 	}
 	if c.Wait == nil {
-		c.Wait = waitByClock
+		c.Wait = wait.For
 	}
 	return &Client{
 		base:      strings.TrimSuffix(u.String(), "/") + "/api2/json",
@@ -93,17 +94,6 @@ func New(c Config) (*Client, error) {
 		namespace: c.Namespace,
 		wait:      c.Wait,
 	}, nil
-}
-
-func waitByClock(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // params starts the parameters of a call that is about our namespace.

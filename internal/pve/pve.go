@@ -17,6 +17,7 @@ import (
 
 	"triplicate/internal/backup"
 	"triplicate/internal/pin"
+	"triplicate/internal/wait"
 )
 
 // Config says where a cluster is and how to get in.
@@ -79,7 +80,7 @@ func New(cfg Config) (*Client, error) {
 		c.tries = DefaultTries
 	}
 	if c.wait == nil {
-		c.wait = wait
+		c.wait = wait.For
 	}
 	timeout := cfg.Timeout
 	if timeout == 0 {
@@ -94,17 +95,6 @@ func New(cfg Config) (*Client, error) {
 
 // Close closes idle connections.
 func (c *Client) Close() { c.read.CloseIdleConnections() }
-
-func wait(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-t.C:
-		return nil
-	}
-}
 
 // What may stand in a path or parameter (PVE/JSONSchema.pm). Values from answers
 // go through the same checks: an answer must not choose what is asked next.

@@ -26,6 +26,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"triplicate/internal/backup"
+	"triplicate/internal/wait"
 )
 
 // Config says which bucket, and how to get at it.
@@ -85,7 +86,7 @@ func Open(conf Config) (*Bucket, error) {
 		conf.Now = time.Now
 	}
 	if conf.Wait == nil {
-		conf.Wait = wait
+		conf.Wait = wait.For
 	}
 	b := &Bucket{conf: conf, clock: &clock{real: conf.Now}, keys: &keys{read: conf.Credentials, now: conf.Now}, gate: newGate(conf.MaxConns)}
 	b.signer = v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true }) // S3 alone does not escape twice
@@ -176,15 +177,4 @@ func checkSpec(what string, spec backup.PutSpec) error {
 		}
 	}
 	return checkKey(what, spec.Key)
-}
-
-func wait(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
