@@ -1,14 +1,17 @@
 package offsite_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"triplicate/deploy"
 	"triplicate/internal/backup"
 	"triplicate/internal/s3"
 	"triplicate/internal/s3/s3test"
@@ -19,9 +22,9 @@ const (
 	secret = "secret/of/the/uploader"
 )
 
-// newS3 is a scene over the real client and the double, with the key that the daemon
-// has: it puts and lists, reads manifests, and deletes nothing. Then reader has a key
-// that reads, as a restore needs.
+// newS3 is a scene over the real client and the double, with the key that the shipped
+// policy gives the daemon: it puts and lists, reads manifests, and deletes nothing. Then
+// reader has a key that may do what a restore needs, too.
 func newS3(t *testing.T) (s *scene, server *s3test.Server, reader *s3.Bucket) {
 	t.Helper()
 	s, server, reader, _ = newS3At(t)
@@ -32,7 +35,7 @@ func newS3At(t *testing.T) (s *scene, server *s3test.Server, reader *s3.Bucket, 
 	t.Helper()
 	server, err := s3test.New(s3test.Options{
 		PageSize: 3, MinPart: -1,
-		Keys: []s3test.Key{s3test.Uploader(keyID, secret, prefix, prefix+"/manifests/"), s3test.Admin("reader", secret)},
+		Keys: []s3test.Key{shipped(t, keyID, "upload"), shipped(t, "reader", "upload", "restore")},
 	})
 	check(t, err)
 	check(t, errors.Join(server.CreateBucket("copy"), server.EnableVersioning("copy")))
@@ -49,6 +52,22 @@ func newS3At(t *testing.T) (s *scene, server *s3test.Server, reader *s3.Bucket, 
 		return b
 	}
 	return newScene(t, client(keyID)), server, client("reader"), web.URL
+}
+
+// shipped is a key with policies of deploy/s3, for this bucket and prefix instead of
+// the example's.
+func shipped(t *testing.T, id string, names ...string) s3test.Key {
+	t.Helper()
+	var documents [][]byte
+	for _, name := range names {
+		data, err := deploy.S3.ReadFile("s3/" + name + ".json")
+		check(t, err)
+		data = bytes.ReplaceAll(data, []byte("smith-offsite/smith/hdd"), []byte("copy/"+prefix))
+		documents = append(documents, bytes.ReplaceAll(data, []byte("smith-offsite"), []byte("copy")))
+	}
+	key, err := s3test.WithPolicies(id, secret, documents...)
+	check(t, err)
+	return key
 }
 
 // versions says that every key below data/ has the wanted number of versions.
@@ -131,5 +150,69 @@ func TestARefusedKeyEndsTheCommit(t *testing.T) {
 	}
 	if strings.Contains(fmt.Sprint(err), secret) {
 		t.Errorf("the error tells the secret: %v", err)
+	}
+}
+
+// What the shipped policies allow is what is needed, no more and no less: a backup and
+// check by the one, a restore by both.
+func TestTheShippedPolicies(t *testing.T) {
+	s, server, reader := newS3(t)
+	s.class = "GLACIER"
+	s.write("film", strings.Repeat("large", 500))
+	s.commit(s.snapshot())
+	s.cache = ramDir(t)
+	s.survey(s.snapshot())
+	uploader, ok := s.bucket.(*s3.Bucket)
+	if !ok {
+		t.Fatalf("the bucket is a %T", s.bucket)
+	}
+	spec := backup.PutSpec{Key: prefix + "/data/begun"}
+	id, err := uploader.StartUpload(t.Context(), spec)
+	check(t, err)
+	_, err = uploader.PutPart(t.Context(), spec.Key, id, 1, []byte("part"))
+	check(t, err)
+	_, err = uploader.Parts(t.Context(), spec.Key, id)
+	check(t, err)
+	check(t, uploader.AbortUpload(t.Context(), spec.Key, id))
+	found, err := uploader.Check(t.Context(), prefix)
+	check(t, err)
+	for _, f := range found {
+		if f.Unseen {
+			t.Errorf("check with the daemon's key: %s %s", f.What, f.Problem)
+		}
+	}
+
+	v := s.vault(uploader)
+	e, _, err := v.Find(t.Context(), dataset, "film", "")
+	check(t, err)
+	if err := v.Fetch(t.Context(), dataset, e, new(strings.Builder)); !is(err, backup.ErrForbidden) {
+		t.Errorf("the daemon's key reads data: %v", err)
+	}
+	if _, err := v.Thaw(t.Context(), dataset, e, backup.Expedited, 1); !is(err, backup.ErrForbidden) {
+		t.Errorf("the daemon's key thaws data: %v", err)
+	}
+	if _, err := s.vault(reader).Thaw(t.Context(), dataset, e, backup.Expedited, 1); err != nil {
+		t.Errorf("thaw with both policies: %v", err)
+	}
+	if err := s.vault(reader).Fetch(t.Context(), dataset, e, new(strings.Builder)); !is(err, backup.ErrArchived) {
+		t.Errorf("fetch with both policies what is being thawed: %v", err)
+	}
+
+	// As rclone reads, which knows no versions.
+	if _, _, err := reader.Get(t.Context(), backup.DataPrefix(prefix, dataset)+"film", ""); !is(err, backup.ErrArchived) {
+		t.Errorf("the newest version of what is being thawed: %v", err)
+	}
+
+	// The nights do all that the one allows; the restore all that the other adds.
+	if unused := server.Unused(keyID); len(unused) > 0 {
+		t.Errorf("upload.json allows more than is needed: %q", unused)
+	}
+	unused := server.Unused("reader")
+	for _, g := range shipped(t, "", "restore").Allow {
+		for _, a := range g.Actions {
+			if slices.Contains(unused, a+" "+g.Prefix) {
+				t.Errorf("restore.json allows %s on %s, which is not needed", a, g.Prefix)
+			}
+		}
 	}
 }

@@ -23,25 +23,11 @@ const (
 	secret = "canary/secret+canary/secret"
 )
 
-// clock is a clock that is moved by hand, and that waits move.
+// clock is a clock that is moved by hand, and remembers what was waited.
 type clock struct {
+	*s3test.Clock
 	mu     sync.Mutex
-	now    time.Time
 	waited []time.Duration
-}
-
-func newClock() *clock { return &clock{now: time.Date(2026, 11, 22, 3, 0, 0, 0, time.UTC)} }
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) Add(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
 }
 
 func (c *clock) Wait(ctx context.Context, d time.Duration) error {
@@ -61,7 +47,7 @@ type scene struct {
 // open makes a double with a bucket that keeps versions, and a client with all rights.
 func open(t *testing.T, change ...func(*s3test.Options, *s3.Config)) *scene {
 	t.Helper()
-	c := newClock()
+	c := &clock{Clock: s3test.NewClock()}
 	opt := s3test.Options{Region: "eu-central-1", Now: c.Now, Keys: []s3test.Key{s3test.Admin(keyID, secret)}}
 	conf := s3.Config{Bucket: "smith", Region: "eu-central-1", Now: c.Now, Wait: c.Wait,
 		Credentials: func() (string, string, string, error) { return keyID, secret, "", nil }}

@@ -26,7 +26,7 @@ func judgeLifecycle(rules []types.LifecycleRule, small bool, manifests string) (
 		name := aws.ToString(r.ID)
 		touches := strings.HasPrefix(on, root) || strings.HasPrefix(root, on)
 		if e := r.Expiration; e != nil && touches && (aws.ToInt32(e.Days) > 0 || e.Date != nil) {
-			return fmt.Sprintf("rule %q deletes what is current below %q", name, on), "Take its Expiration away: backups are deleted by nobody but Triplicate's prune."
+			return fmt.Sprintf("rule %q deletes what is current below %q", name, on), "Take its Expiration away: Triplicate deletes nothing in the bucket, and nobody else should."
 		}
 		if r.AbortIncompleteMultipartUpload != nil && whole && strings.HasPrefix(root, on) {
 			aborts = true

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"triplicate/deploy"
 	"triplicate/internal/backup"
 	"triplicate/internal/pbs/pbstest"
 	"triplicate/internal/pve/pvetest"
@@ -104,11 +105,13 @@ func (s *servers) startPVE(ctx context.Context, o options) (err error) {
 
 func (s *servers) startS3(ctx context.Context, o options) (url string, err error) {
 	ready := make(chan string, 1)
+	key, err := bucketKey()
+	if err != nil {
+		return "", err
+	}
 	s.s3, err = s3test.New(s3test.Options{
 		Region: "eu-central-1", Dir: o.bucket, ThawFactor: 1 / (o.speed * 60),
-		// The daemon's own key can put and list, and read manifests; restoring needs
-		// to read data, which this one may, so that one config shows all.
-		Keys:  []s3test.Key{s3test.Admin(accessKey, secretKey)},
+		Keys:  []s3test.Key{key},
 		Ready: func(u string) { ready <- u },
 	})
 	if err != nil {
@@ -128,6 +131,20 @@ func (s *servers) startS3(ctx context.Context, o options) (url string, err error
 	case <-ctx.Done():
 		return "", ctx.Err()
 	}
+}
+
+// bucketKey may do what the shipped policies allow: backup and restore, so that one
+// config shows all, and nothing else.
+func bucketKey() (s3test.Key, error) {
+	var documents [][]byte
+	for _, name := range []string{"s3/upload.json", "s3/restore.json"} {
+		document, err := deploy.S3.ReadFile(name)
+		if err != nil {
+			return s3test.Key{}, err
+		}
+		documents = append(documents, document)
+	}
+	return s3test.WithPolicies(accessKey, secretKey, documents...)
 }
 
 // block makes the bucket answer nothing but "slow down", or answer again.

@@ -23,9 +23,11 @@ type Key struct {
 
 // Grant allows actions, named as in a policy but without "s3:" (PutObject,
 // DeleteObjectVersion, ListBucket; * for all), on keys that begin with Prefix.
-// Actions on the bucket itself do not look at Prefix.
+// Actions on the bucket itself do not look at Prefix. Every bucket is meant unless one
+// is named.
 type Grant struct {
 	Actions []string `json:"actions"`
+	Bucket  string   `json:"bucket,omitempty"`
 	Prefix  string   `json:"prefix,omitempty"`
 }
 
@@ -54,18 +56,49 @@ func (s *Server) SetKeys(keys ...Key) {
 	}
 }
 
+// Unused are the actions, with their prefixes, that a key may do and has not done: not
+// once was a request allowed by that grant, the first one that allows it.
+func (s *Server) Unused(id string) (unused []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, g := range s.keys[id].Allow {
+		for _, a := range g.Actions {
+			if !s.used[id+" "+a+" "+g.Prefix] {
+				unused = append(unused, a+" "+g.Prefix)
+			}
+		}
+	}
+	return unused
+}
+
 // allowed says whether the key that signed a request may do action to an object.
 func (s *Server) allowed(c *call, action, key string) error {
-	if action == "" || c.access.may(action, key) {
+	if action == "" {
+		return nil
+	}
+	if g, ok := c.access.grant(action, c.bucketName, key); ok {
+		s.mu.Lock()
+		s.used[c.access.ID+" "+action+" "+g.Prefix] = true
+		s.mu.Unlock()
 		return nil
 	}
 	return &Error{Status: http.StatusForbidden, Code: "AccessDenied", Message: "User is not authorized to perform: s3:" + action}
 }
 
-func (k Key) may(action, key string) bool {
-	return slices.ContainsFunc(k.Allow, func(g Grant) bool {
-		return (slices.Contains(g.Actions, action) || slices.Contains(g.Actions, "*")) && (key == "" || strings.HasPrefix(key, g.Prefix))
-	})
+func (k Key) may(action, bucket, key string) bool {
+	_, ok := k.grant(action, bucket, key)
+	return ok
+}
+
+// grant is the first that allows an action.
+func (k Key) grant(action, bucket, key string) (Grant, bool) {
+	for _, g := range k.Allow {
+		if (g.Bucket == "" || g.Bucket == bucket) && (slices.Contains(g.Actions, action) || slices.Contains(g.Actions, "*")) &&
+			(key == "" || strings.HasPrefix(key, g.Prefix)) {
+			return g, true
+		}
+	}
+	return Grant{}, false
 }
 
 // scope is what an Authorization header says.

@@ -103,7 +103,7 @@ func (s *Server) deleteObjects(c *call) error {
 		if o.VersionID != "" {
 			action += "Version"
 		}
-		if !c.access.may(action, o.Key) {
+		if !c.access.may(action, c.bucketName, o.Key) {
 			reply.Error = append(reply.Error, failure{o.Key, "AccessDenied", fmt.Sprintf("User is not authorized to perform: s3:%s", action)})
 			continue
 		}

@@ -167,7 +167,7 @@ func (s *Server) lookup(c *call) (*version, error) {
 	if len(versions) > 0 {
 		c.w.Header().Set("X-Amz-Delete-Marker", "true")
 	}
-	if !c.access.may("ListBucket", "") {
+	if !c.access.may("ListBucket", c.bucketName, "") {
 		// Whoever may not list is not told what is not there.
 		return nil, &Error{Status: http.StatusForbidden, Code: "AccessDenied", Message: "User is not authorized to perform: s3:ListBucket"}
 	}

@@ -15,7 +15,7 @@ import (
 
 // Everything that a client can see is there again in another process.
 func TestADirectoryOutlivesTheServer(t *testing.T) {
-	clock := newClock()
+	clock := s3test.NewClock()
 	opt := s3test.Options{Dir: t.TempDir(), Now: clock.Now, MinPart: -1}
 	server, b := serve(t, opt)
 	create(t, server)

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"net/http/httptest"
-	"sync"
 	"testing"
 	"time"
 
@@ -18,25 +17,6 @@ const (
 	secret = "secret"
 )
 
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func newClock() *clock { return &clock{now: time.Date(2026, 11, 22, 3, 0, 0, 0, time.UTC)} }
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) Add(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
-
 func check(t *testing.T, err, want error) {
 	t.Helper()
 	if !errors.Is(err, want) || want == nil && err != nil {
@@ -48,7 +28,7 @@ func check(t *testing.T, err, want error) {
 func serve(t *testing.T, opt s3test.Options) (*s3test.Server, *s3.Bucket) {
 	t.Helper()
 	if opt.Now == nil {
-		opt.Now = newClock().Now
+		opt.Now = s3test.NewClock().Now
 	}
 	if opt.Keys == nil {
 		opt.Keys = []s3test.Key{s3test.Admin(keyID, secret)}

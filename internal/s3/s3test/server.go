@@ -48,6 +48,7 @@ type Server struct {
 	keys    map[string]Key
 	buckets map[string]*bucket
 	counts  map[string]int
+	used    map[string]bool // key, action and prefix of what was allowed
 	faults  []*fault
 	serial  int64 // of the last version, upload or request
 }
@@ -69,7 +70,7 @@ func New(opt Options) (*Server, error) {
 	if opt.MinPart == 0 {
 		opt.MinPart = 5 << 20
 	}
-	s := &Server{opt: opt, blobs: newMemory(), buckets: map[string]*bucket{}, counts: map[string]int{}}
+	s := &Server{opt: opt, blobs: newMemory(), buckets: map[string]*bucket{}, counts: map[string]int{}, used: map[string]bool{}}
 	s.SetKeys(opt.Keys...)
 	if opt.Dir == "" {
 		return s, nil

@@ -152,7 +152,7 @@ func TestFaultsAreCounted(t *testing.T) {
 }
 
 func TestThawFactor(t *testing.T) {
-	clock := newClock()
+	clock := s3test.NewClock()
 	server, b := serve(t, s3test.Options{Now: clock.Now, ThawFactor: 0.001})
 	create(t, server)
 	put(t, b, "k", "GLACIER", "cold")
