@@ -1,12 +1,9 @@
 package activities_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -284,74 +281,5 @@ func TestCopyConvergesFromEveryCut(t *testing.T) {
 				t.Fatal("it does not end")
 			}
 		}
-	}
-}
-
-func TestRestoreFromAllThreePlaces(t *testing.T) {
-	a := newAway(t)
-	a.host.WriteFile("nvme/personal", "diary", "dear diary")
-	a.night("nvme/personal")
-	_, err := a.Pools.ReplicateDataset(t.Context(), activities.ReplicateParams{Replica: "personal", Dataset: "nvme/personal"})
-	must(t, err)
-	if res := a.allowed("hdd/backups-data/personal"); res.Outcome != backup.OK {
-		t.Fatalf("offsite: %+v", res)
-	}
-	restore := func(from backup.Where, to string) (activities.Restored, error) {
-		return a.Restore(context.Background(), activities.RestoreParams{Path: "/nvme/personal/diary", From: from, To: to, Tier: backup.Standard, Days: 1})
-	}
-	for _, from := range []backup.Where{backup.FromSnapshot, backup.FromReplica, "aws"} {
-		t.Run(string(from), func(t *testing.T) {
-			dir := t.TempDir()
-			res, err := restore(from, dir)
-			must(t, err)
-			if from == "aws" {
-				if !res.Thawing {
-					t.Fatalf("%+v: want it to be thawed first", res)
-				}
-				if left, _ := os.ReadDir(dir); len(left) != 0 {
-					t.Errorf("a thaw left %v", left)
-				}
-				a.now = a.now.Add(6 * time.Hour)
-				res, err = restore(from, dir)
-				must(t, err)
-			}
-			got, err := os.ReadFile(filepath.Join(dir, "diary"))
-			if err != nil || string(got) != "dear diary" || res.File != filepath.Join(dir, "diary") {
-				t.Errorf("%+v: %q, %v", res, got, err)
-			}
-			if _, err := restore(from, dir); !errors.Is(err, backup.ErrExists) {
-				t.Errorf("a second restore: %v, want that it exists", err)
-			}
-			if _, err := restore(from, filepath.Join(dir, "other")); err != nil {
-				t.Errorf("under another name: %v", err)
-			}
-		})
-	}
-}
-
-// TestRestoreEscapesNowhere: neither the path nor a symlink in the source or in the
-// target's folder leads a restored file elsewhere.
-func TestRestoreEscapesNowhere(t *testing.T) {
-	a := newAway(t)
-	a.host.WriteFile("nvme/personal", "diary", "x")
-	a.night("nvme/personal")
-	outside := t.TempDir()
-	dir := t.TempDir()
-	must(t, os.Symlink(filepath.Join(outside, "victim"), filepath.Join(dir, "diary")))
-	for name, p := range map[string]activities.RestoreParams{
-		"a path with ..":             {Path: "nvme/personal/../../etc/passwd", To: t.TempDir()},
-		"a whole dataset":            {Path: "nvme/personal", To: t.TempDir()},
-		"a dataset nobody knows":     {Path: "tank/x", To: t.TempDir()},
-		"a symlink under the name":   {Path: "nvme/personal/diary", To: dir},
-		"a folder that is not there": {Path: "nvme/personal/diary", To: filepath.Join(dir, "no", "where")},
-		"no target":                  {Path: "nvme/personal/diary"},
-	} {
-		p.From = backup.FromSnapshot
-		if res, err := a.Restore(t.Context(), p); err == nil {
-			t.Errorf("%s: restored to %s", name, res.File)
-		}
-	}
-	if left, _ := os.ReadDir(outside); len(left) != 0 {
-		t.Errorf("written outside: %v", left)
 	}
 }

@@ -44,10 +44,14 @@ func (a *Copies) Restore(ctx context.Context, p RestoreParams) (Restored, error)
 	}
 	defer to.close()
 	w, err := a.Pools.look(ctx)
-	if err != nil {
+	if err != nil && (p.From == backup.FromSnapshot || p.From == backup.FromReplica) {
 		return Restored{}, fmt.Errorf("look at the pools: %w", err)
 	}
-	names := a.knownDatasets(ctx, w, p.From)
+	// A bucket needs no pool: on the day the server is gone, any machine will do.
+	names, unseen := a.knownDatasets(ctx, w, p.From)
+	if err != nil && unseen != nil {
+		return Restored{}, unseen // nothing else says what there is
+	}
 	dataset, rel, err := backup.SplitPath(p.Path, names)
 	if err != nil {
 		return Restored{}, err
@@ -66,9 +70,9 @@ func (a *Copies) Restore(ctx context.Context, p RestoreParams) (Restored, error)
 }
 
 // knownDatasets are all datasets that a path may be in: those of the pools, the
-// sources of replicas, which may be gone, and what the target holds.
-func (a *Copies) knownDatasets(ctx context.Context, w World, from backup.Where) []string {
-	var names []string
+// sources of replicas, which may be gone, and what the target holds. unseen is why the
+// target cannot be looked at.
+func (a *Copies) knownDatasets(ctx context.Context, w World, from backup.Where) (names []string, unseen error) {
 	for _, c := range w.cover.Datasets {
 		names = append(names, c.Dataset.Name)
 		if c.Replica != nil {
@@ -78,15 +82,23 @@ func (a *Copies) knownDatasets(ctx context.Context, w World, from backup.Where) 
 	for _, r := range a.Pools.Policy.Rows {
 		names = append(names, r.Dataset)
 	}
-	if a.Offsite != nil && from != backup.FromSnapshot && from != backup.FromReplica {
-		if vault, err := a.Offsite.Vault(string(from)); err == nil {
-			points, _ := vault.Points(ctx) // what is wrong with it is said when the file is looked for
-			for _, p := range points {
-				names = append(names, p.Dataset)
+	if a.Offsite == nil || from == backup.FromSnapshot || from == backup.FromReplica {
+		return names, nil
+	}
+	vault, err := a.Offsite.Vault(string(from))
+	if err != nil {
+		return names, err
+	}
+	points, err := vault.Points(ctx)
+	for _, p := range points {
+		names = append(names, p.Dataset)
+		for _, r := range a.Pools.Policy.Replicas {
+			if backup.Under(p.Dataset, r.Target) {
+				names = append(names, r.SourceOf(p.Dataset))
 			}
 		}
 	}
-	return names
+	return names, err
 }
 
 // fromPool copies the file out of a snapshot, which is mounted for it: an unmounted
