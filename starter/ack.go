@@ -66,7 +66,8 @@ func (c *cli) ackOffsiteCommand() *cobra.Command {
 		Long: `Allow the offsite copies that the last run held back: the first copy of a dataset,
 one that would cost more than the cap, and one where much has changed. Without
 arguments it lists what waits. The yes is for what is listed, with a quarter more
-for the day that passes, and for the next run only.`,
+for the day that passes, and for the next run only: the night's, or
+triplicate run offsite. Prices are those of GLACIER in us-east-1.`,
 		Example: `  triplicate ack offsite                 what waits?
   triplicate ack offsite hdd/data        allow one
   triplicate ack offsite --all           allow all that is listed`,
@@ -129,13 +130,14 @@ func (c *cli) printHeld(held []activities.HeldBack) error {
 		return err
 	}
 	w := tabwriter.NewWriter(c.out, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(w, "TARGET\tDATASET\tUPLOAD\tSIZE\tGONE\tREQUESTS COST\tSTATE")
+	fmt.Fprintln(w, "TARGET\tDATASET\tUPLOAD\tSIZE\tGONE\tREQUESTS COST\tSTORAGE A MONTH\tSTATE")
 	for _, h := range held {
 		state := "waits"
 		if h.Allowed {
 			state = "allowed"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%d\t%s\t%s\n", h.Target, h.Dataset, h.Held.Uploads, backup.Bytes(h.Held.Bytes), h.Held.Gone, backup.USD(h.Held.USD), state)
+		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%d\t%s\t%s\t%s\n", h.Target, h.Dataset, h.Held.Uploads, backup.Bytes(h.Held.Bytes),
+			h.Held.Gone, backup.USD(h.Held.USD), backup.USD(h.Held.MonthUSD()), state)
 	}
 	return w.Flush()
 }

@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"go.temporal.io/api/enums/v1"
+	taskqueuepb "go.temporal.io/api/taskqueue/v1"
 	"go.temporal.io/sdk/client"
 	"go.uber.org/zap"
 
@@ -105,6 +107,13 @@ func checkDaemon(ctx context.Context, cfg *config.Config, tc client.Client) acti
 		return activities.Found(activities.FindDaemon, backup.Warning, todo, fmt.Sprintf("whether a daemon serves task queue %s cannot be seen: %v", queue, err))
 	case len(got.GetPollers()) == 0:
 		return activities.Found(activities.FindDaemon, backup.Warning, todo, "no daemon serves task queue "+queue)
+	}
+	newest := slices.MaxFunc(got.GetPollers(), func(a, b *taskqueuepb.PollerInfo) int {
+		return a.GetLastAccessTime().AsTime().Compare(b.GetLastAccessTime().AsTime())
+	})
+	if newest.GetIdentity() != app.Identity(cfg) {
+		return activities.Found(activities.FindDaemon, backup.Warning, "systemctl restart triplicated; a night that runs goes on",
+			"the daemon on task queue "+queue+" has read another config than this one, or is of another version")
 	}
 	return activities.Found(activities.FindDaemon, backup.OK, "", "a daemon serves task queue "+queue)
 }

@@ -126,6 +126,8 @@ func TestCheckOfTheEngine(t *testing.T) {
 	s.expect(activities.FindSchedule, backup.Warning, "smith-nightly, smith-hourly: not on the Temporal server")
 	s.must(exitOK, "schedules", "sync")
 	s.expect(activities.FindSchedule, backup.OK, "there, and on")
+	a.daemon = "triplicated@smith#ffffffffffff"
+	s.expect(activities.FindDaemon, backup.Warning, "has read another config than this one, or is of another version")
 	a.pause("smith-nightly", "moving house")
 	a.idle = true
 	s.expect(activities.FindSchedule, backup.Warning, "smith-nightly is paused: moving house")

@@ -169,6 +169,8 @@ func restoreNext(err error, p activities.RestoreParams) string {
 		return "look at what there was when: triplicate snapshots DATASET; then name another --at"
 	case errors.Is(err, backup.ErrNotFound):
 		return "check how the path is spelt, or name an earlier --at (triplicate snapshots DATASET)"
+	case errors.Is(err, backup.ErrForbidden):
+		return "the nights' key may neither thaw nor read: give it that right for now (docs/setup.md, To restore from the bucket)"
 	case errors.Is(err, backup.ErrKeyUnavailable):
 		return "load the key (zfs load-key), or restore --from another place"
 	}

@@ -97,7 +97,11 @@ func (s *smith) write(text string) {
 	if err := os.WriteFile(s.config, []byte(text), 0o600); err != nil {
 		s.t.Fatal(err)
 	}
+	lastConfig = s.config
 }
+
+// lastConfig is the file that a daemon would have read.
+var lastConfig string
 
 // pools are the real steps, on the pools in memory and with the test's clock.
 func (s *smith) pools(cfg *config.Config) *activities.Pools {

@@ -19,6 +19,9 @@ import (
 	"go.temporal.io/sdk/converter"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"triplicate/internal/app"
+	"triplicate/internal/config"
 )
 
 const runID = "11111111-2222-3333-4444-555555555555"
@@ -29,7 +32,8 @@ type answers struct {
 	workflowservice.UnimplementedWorkflowServiceServer
 	start   error // what starting a workflow ends with
 	started chan *workflowservice.StartWorkflowExecutionRequest
-	idle    bool // no daemon polls
+	idle    bool   // no daemon polls
+	daemon  string // its identity; one that has read the config as it is unless set
 
 	reports  []any                             // what a run answers when asked for its report, the last one from then on
 	pending  []*workflowpb.PendingActivityInfo // of every workflow, or only of one
@@ -61,7 +65,18 @@ func (a *answers) DescribeTaskQueue(context.Context, *workflowservice.DescribeTa
 	if a.idle {
 		return &workflowservice.DescribeTaskQueueResponse{}, nil
 	}
-	return &workflowservice.DescribeTaskQueueResponse{Pollers: []*taskqueuepb.PollerInfo{{Identity: "triplicated"}}}, nil
+	poller := &taskqueuepb.PollerInfo{Identity: a.daemon}
+	if a.daemon == "" {
+		cfg, err := config.LoadFile(lastConfig)
+		if err != nil {
+			return nil, err
+		}
+		poller.Identity = app.Identity(cfg)
+	}
+	// One that is gone is told of for some minutes.
+	gone := &taskqueuepb.PollerInfo{Identity: "triplicated@smith#before", LastAccessTime: timestamppb.New(time.Unix(1, 0))}
+	poller.LastAccessTime = timestamppb.New(time.Unix(2, 0))
+	return &workflowservice.DescribeTaskQueueResponse{Pollers: []*taskqueuepb.PollerInfo{gone, poller}}, nil
 }
 
 func (a *answers) ListSchedules(context.Context, *workflowservice.ListSchedulesRequest) (*workflowservice.ListSchedulesResponse, error) {

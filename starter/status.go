@@ -18,7 +18,9 @@ func (c *cli) statusCommand() *cobra.Command {
 		Use:   "status",
 		Short: "each dataset and its copies, by looking at them now",
 		Long: `Each dataset and its copies, by looking at them now: how old the newest point of
-each copy is. What cannot be looked at is unknown, never fine.`,
+each copy is and, in parentheses, how many points there are. TOO OLD is older than two
+hours where the row is hourly, than 30 hours elsewhere; - is a copy that the config does
+not want. What cannot be looked at is unknown, never fine.`,
 		Example: `  triplicate status
   triplicate status --json | jq '.datasets[] | select(.offsite.state == "missing") | .dataset'`,
 		Args: takes(0, 0, ""),

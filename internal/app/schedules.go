@@ -11,6 +11,10 @@ import (
 	"triplicate/schedules"
 )
 
+// Identity is the daemon's name on the Temporal server: its host, and which config it
+// has read, so that check can tell when the file has changed since.
+func Identity(cfg *config.Config) string { return "triplicated@" + cfg.Host + "#" + cfg.Fingerprint() }
+
 // SyncSchedules makes the cluster's schedules agree with the config. Pauses and
 // notes stay the operator's.
 func SyncSchedules(ctx context.Context, c client.Client, cfg *config.Config) (schedules.Report, error) {

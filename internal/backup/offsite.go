@@ -156,6 +156,11 @@ type Approval struct {
 	USD     float64 `json:"usd"`     // -1: any price
 }
 
+// MonthUSD is what that many objects and bytes cost in a month.
+func (a *Approval) MonthUSD() float64 {
+	return Change{Upload: a.Uploads, UploadBytes: a.Bytes}.MonthUSD()
+}
+
 // covers says whether the approval is for this change.
 func (a *Approval) covers(guid GUID, c Change) bool {
 	return a != nil && a.Dataset == guid && (a.Uploads < 0 || c.Upload <= a.Uploads) && (a.Bytes < 0 || c.UploadBytes <= a.Bytes) &&

@@ -35,9 +35,9 @@ const (
 	RefuseClock   Refusal = "the clock is behind the newest snapshot; set it right and prune will go on"
 	RefuseFuture  Refusal = "a snapshot is dated in the future; destroy it by hand or wait until its time has come"
 	RefuseNoKeep  Refusal = "the policy keeps nothing; give the row a keep"
-	RefuseMass    Refusal = "more than 25 % and more than 20 snapshots would go at once; look at `triplicate plan`, then `triplicate ack retention`"
+	RefuseMass    Refusal = "more than 25 % and more than 20 snapshots would go at once; look at `triplicate plan`, then `triplicate ack retention ROW` (`triplicate check` names it)"
 	RefuseUnseen  Refusal = "the pool of its replica cannot be listed, so what the replica still needs is not known; prune goes on when it can"
-	RefuseChanged Refusal = "the policy now keeps less than the acknowledged one; look at `triplicate plan`, then `triplicate ack retention`"
+	RefuseChanged Refusal = "the policy now keeps less than the acknowledged one; look at `triplicate plan`, then `triplicate ack retention ROW` (`triplicate check` names it)"
 )
 
 // KeepInput is one dataset's snapshots and what to judge them by.

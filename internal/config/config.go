@@ -5,6 +5,9 @@
 package config
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"io"
 	"os"
 
@@ -18,7 +21,7 @@ type Config struct {
 	Host string `yaml:"host,required" is:"host"`
 	// The IANA zone of every time in this file and of the calendar slots of every keep.
 	Timezone string `yaml:"timezone,required" is:"timezone"`
-	// Where the daemon keeps its database, catalogs and consents.
+	// Where the daemon keeps its database and catalogs.
 	StateDirectory string `yaml:"state_directory" is:"path"`
 	// What the names of our snapshots begin with: nvme/vm@triplicate-20261122T013000Z. Snapshots under an old prefix are no longer pruned.
 	SnapshotPrefix string `yaml:"snapshot_prefix" is:"prefix"`
@@ -118,13 +121,13 @@ type Offsite struct {
 	Region string `yaml:"region,required" is:"region"`
 	// What every key begins with; the bucket's root unless set.
 	Prefix string `yaml:"prefix" is:"key prefix"`
-	// Where data goes at once: GLACIER is Glacier Flexible Retrieval. Manifests stay in STANDARD.
+	// Where data goes at once: GLACIER is Glacier Flexible Retrieval; or DEEP_ARCHIVE, GLACIER_IR, STANDARD, STANDARD_IA, ONEZONE_IA, INTELLIGENT_TIERING. Prices that are shown are those of GLACIER. Manifests stay in STANDARD.
 	StorageClass string `yaml:"storage_class" is:"storage class"`
 	// An S3 other than Amazon's.
 	Endpoint string `yaml:"endpoint" is:"url"`
 	// An access key in the form of ~/.aws/credentials, profile [default].
 	Credentials SecretRef `yaml:"credentials,required"`
-	// A run that would cost more US dollars than this waits for `triplicate ack`.
+	// A run whose requests would cost more US dollars than this waits for `triplicate ack offsite`, which shows the price of the storage, too. 0: no cap.
 	CostCapUSD float64 `yaml:"cost_cap_usd" min:"0" max:"100000"`
 }
 
@@ -178,6 +181,52 @@ func Default() Config {
 func (o *Offsite) setDefaults() {
 	o.StorageClass = "GLACIER"
 	o.CostCapUSD = 5
+}
+
+// Fingerprint is the same for configs that say the same, whatever their comments and
+// their order of keys, and tells nothing of what they say.
+func (c *Config) Fingerprint() string {
+	var whole any
+	text, err := json.Marshal(c)
+	if err == nil {
+		err = json.Unmarshal(text, &whole)
+	}
+	if err == nil {
+		text, err = json.Marshal(withoutEmpty(whole))
+	}
+	if err != nil { // no type of it can fail
+		return "unknown"
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:6])
+}
+
+// withoutEmpty leaves out what is nothing: an empty list says what no list says, and a
+// key that an older version does not know is no difference while it is not used.
+func withoutEmpty(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for k, x := range v {
+			if v[k] = withoutEmpty(x); v[k] == nil {
+				delete(v, k)
+			}
+		}
+		if len(v) == 0 {
+			return nil
+		}
+	case []any:
+		for i, x := range v {
+			v[i] = withoutEmpty(x)
+		}
+		if len(v) == 0 {
+			return nil
+		}
+	case string:
+		if v == "" {
+			return nil
+		}
+	}
+	return v
 }
 
 // LoadFile is Load of the file at path.

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"os"
 	"strings"
 	"testing"
 
@@ -212,5 +213,35 @@ func TestLoadTooLarge(t *testing.T) {
 	var e *Error
 	if errors.As(err, &e) {
 		t.Error("a size has no line")
+	}
+}
+
+// TestFingerprint: what a config says decides, not how it is written down.
+func TestFingerprint(t *testing.T) {
+	data, err := os.ReadFile("../../triplicate.example.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(data)
+	print := func(text string) string { return load(t, text).Fingerprint() }
+	was := print(text)
+	if again := print("# a comment\n" + strings.ReplaceAll(strings.ReplaceAll(text, "  # ", "    # "), "  exclude: [] ", "")); again != was {
+		t.Errorf("a comment changed it: %s, %s", was, again)
+	}
+	seen := map[string]string{was: "the example"}
+	for _, change := range [][2]string{
+		{"host:     smith", "host:     jones"}, {"keep: { hourly: 12 }", "keep: { hourly: 13 }"}, {"daily at 01:30", "daily at 01:31"},
+		{"keep: { daily: 3, weekly: 2, monthly: 3 }", "keep: { daily: 3, weekly: 2, monthly: 4 }"}, {"exclude: []", "exclude: [101]"},
+		{"pve.token", "pve2.token"}, {"target: hdd/backups-data/personal", "target: hdd/backups-data/other"},
+		{"prefix: smith/hdd", "prefix: smith/other"}, {"proxmox:   05:00", "proxmox:   05:30"}, {"cost_cap_usd: 5", "cost_cap_usd: 6"},
+	} {
+		if !strings.Contains(text, change[0]) {
+			t.Fatalf("the example has no %q", change[0])
+		}
+		now := print(strings.Replace(text, change[0], change[1], 1))
+		if before, ok := seen[now]; ok {
+			t.Errorf("%s has the fingerprint of %s", change[1], before)
+		}
+		seen[now] = change[1]
 	}
 }

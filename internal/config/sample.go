@@ -33,7 +33,7 @@ func Sample(hostname, zone string, pools []backup.Pool, datasets []backup.Datase
 	if fast == slow {
 		fast, slow = "nvme", "hdd"
 	}
-	fmt.Fprintf(&b, sampleTail, fast, slow, text(slow), sampleHost(hostname), text(slow))
+	fmt.Fprintf(&b, sampleTail, fast, slow, slow, text(slow), sampleHost(hostname), text(slow))
 	return b.String()
 }
 
@@ -158,20 +158,25 @@ const sampleTail = `
 # replicas:
 #   - { source: %s/personal, target: %s/replicas/personal, frequency: daily at 02:30 }
 
-# VMs and containers to Proxmox Backup Server. Tokens are read from files with mode 0400.
+# VMs and containers to Proxmox Backup Server. Tokens are read from files with mode 0400; docs/setup.md makes them.
 # proxmox:
 #   frequency: daily at 02:00
 #   keep: { daily: 3, weekly: 2, monthly: 3 }
 #   pve:
 #     urls: [ https://127.0.0.1:8006 ]
+#     # fingerprints: [ ... ]                       # of self-signed certificates: docs/setup.md
 #     token: { file: /etc/triplicate/pve.token }    # user@realm!name=secret
 #     storage: pbs                                  # pvesm status
 #   pbs:
 #     url: https://pbs.lan:8007
+#     # fingerprint: ...                            # proxmox-backup-manager cert info
 #     token: { file: /etc/triplicate/pbs.token }    # user@realm!name:secret
 #     datastore: backups
+#     # dataset: %s/backups                         # where the datastore is, if on this machine
+#     # vmid: 900                                   # of the container it runs in: backing itself up would freeze it
 
-# A whole pool to S3, in Glacier at once. What costs more than the cap waits for: triplicate ack offsite
+# A whole pool to S3, in Glacier at once; docs/setup.md makes the bucket and its key. What costs more than the cap waits for:
+# triplicate ack offsite
 # offsite:
 #   - name: aws
 #     frequency: daily at 03:00

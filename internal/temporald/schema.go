@@ -44,7 +44,7 @@ func checkSchema(path string) error {
 func wayOut(path string) string {
 	return fmt.Sprintf(". Move it aside (mv %s %s.old; also its -wal and -shm) and start again: "+
 		"a new one is made, schedules come from the config, and what is backed up is read from the pools; "+
-		"only the history of past runs stays behind", path, path)
+		"only the history of past runs and pauses stay behind", path, path)
 }
 
 // schemaOf hashes the definitions in a database. The driver is the one that the
