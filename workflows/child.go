@@ -6,6 +6,9 @@ import (
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
+
+	"triplicate/activities"
+	"triplicate/internal/backup"
 )
 
 // part is a child workflow with a fixed ID, which outlives its parent if it must:
@@ -36,4 +39,16 @@ func (p part) run(ctx workflow.Context, sum any) (running bool, err error) {
 		return false, nil
 	}
 	return false, err
+}
+
+// item is what an item says of the part that run has run: what the part says itself,
+// that an earlier run of it goes on, or why it has nothing to say.
+func (p part) item(running bool, err error, own activities.Item) activities.Item {
+	switch {
+	case running:
+		own.Outcome, own.Detail = backup.Warning, "still running from an earlier run, which goes on ("+p.id+")"
+	case err != nil:
+		own.Outcome, own.Detail = backup.Failed, reason(err)
+	}
+	return own
 }

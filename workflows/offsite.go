@@ -163,18 +163,11 @@ func (r *run) offsite(ctx workflow.Context, s *StageReport) {
 // offsiteTarget runs one target's child and says what became of it.
 func (r *run) offsiteTarget(ctx workflow.Context, name string) (OffsiteSummary, activities.Item) {
 	var res OffsiteSummary
-	id := OffsiteID(r.plan.Host, name)
-	running, err := part{
-		id: id, summary: "copy to " + name,
+	p := part{
+		id: OffsiteID(r.plan.Host, name), summary: "copy to " + name,
 		attributes: []temporal.SearchAttributeUpdate{AttrHost.ValueSet(r.plan.Host), AttrTarget.ValueSet(name)},
 		workflow:   Offsite, params: OffsiteParams{Host: r.plan.Host, Target: name, Started: r.report.Started},
-	}.run(ctx, &res)
-	item := activities.Item{Name: name, Outcome: res.Outcome, Detail: res.Detail, Bytes: res.Bytes}
-	switch {
-	case running:
-		item.Outcome, item.Detail = backup.Warning, "still running from an earlier night, which goes on ("+id+")"
-	case err != nil:
-		item.Outcome, item.Detail = backup.Failed, reason(err)
 	}
-	return res, item
+	running, err := p.run(ctx, &res)
+	return res, p.item(running, err, activities.Item{Name: name, Outcome: res.Outcome, Detail: res.Detail, Bytes: res.Bytes})
 }

@@ -127,20 +127,13 @@ func oneGuest(ctx workflow.Context, p ProxmoxParams, node string, g activities.G
 // after the datastore.
 func (r *run) proxmox(ctx workflow.Context, s *StageReport) {
 	var res ProxmoxSummary
-	running, err := part{
+	p := part{
 		id: ProxmoxID(r.plan.Host), summary: "back up the guests",
 		attributes: []temporal.SearchAttributeUpdate{AttrHost.ValueSet(r.plan.Host)},
 		workflow:   Proxmox, params: ProxmoxParams{Host: r.plan.Host, Key: r.mark, Started: r.report.Started},
-	}.run(ctx, &res)
-	switch {
-	case running:
-		s.add(activities.Item{
-			Name: "proxmox", Outcome: backup.Warning,
-			Detail: "still running from an earlier run, which goes on (" + ProxmoxID(r.plan.Host) + ")",
-		})
-		return
-	case err != nil:
-		s.add(activities.Item{Name: "proxmox", Outcome: backup.Failed, Detail: reason(err)})
+	}
+	if running, err := p.run(ctx, &res); running || err != nil {
+		s.add(p.item(running, err, activities.Item{Name: "proxmox"}))
 		return
 	}
 	s.Summary, s.Bytes = res.Detail, res.Bytes

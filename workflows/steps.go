@@ -90,21 +90,14 @@ func (r *run) replicate(ctx workflow.Context, s *StageReport) {
 // replica runs one replica's child and says what became of it.
 func (r *run) replica(ctx workflow.Context, name string) (ReplicateSummary, activities.Item) {
 	var res ReplicateSummary
-	id := ReplicateID(r.plan.Host, name)
-	running, err := part{
-		id: id, summary: "replicate " + name,
+	p := part{
+		id: ReplicateID(r.plan.Host, name), summary: "replicate " + name,
 		attributes: []temporal.SearchAttributeUpdate{AttrHost.ValueSet(r.plan.Host), AttrReplica.ValueSet(name)},
 		workflow:   Replicate,
 		params:     ReplicateParams{Replica: name, Host: r.plan.Host, Started: r.report.Started.Add(-backup.StampTolerance)},
-	}.run(ctx, &res)
-	item := activities.Item{Name: name, Outcome: res.Outcome, Detail: res.Detail, Bytes: res.Bytes}
-	switch {
-	case running:
-		item.Outcome, item.Detail = backup.Warning, "still running from an earlier run, which goes on ("+id+")"
-	case err != nil:
-		item.Outcome, item.Detail = backup.Failed, reason(err)
 	}
-	return res, item
+	running, err := p.run(ctx, &res)
+	return res, p.item(running, err, activities.Item{Name: name, Outcome: res.Outcome, Detail: res.Detail, Bytes: res.Bytes})
 }
 
 // prune destroys what the retention of scope's rows no longer keeps. It comes
