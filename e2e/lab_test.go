@@ -17,16 +17,20 @@ import (
 // root is the repository; tests run in their package's folder.
 const root = ".."
 
+// vmPath is lab/vm, or what stands in for it.
+func vmPath() string {
+	if path := os.Getenv("LAB_VM"); path != "" {
+		return path
+	}
+	return filepath.Join(root, "lab", "vm")
+}
+
 // vm runs lab/vm.
 func vm(t testing.TB, args ...string) (string, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Minute)
 	defer cancel()
-	path := os.Getenv("LAB_VM")
-	if path == "" {
-		path = filepath.Join(root, "lab", "vm")
-	}
-	cmd := exec.CommandContext(ctx, path, args...)
+	cmd := exec.CommandContext(ctx, vmPath(), args...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err := cmd.Run()
@@ -103,13 +107,9 @@ func push(t *testing.T, src, dst string) {
 func stop(t testing.TB) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	path := os.Getenv("LAB_VM")
-	if path == "" {
-		path = filepath.Join(root, "lab", "vm")
-	}
 	script := `mkdir -p /run/e2e; touch /run/e2e/stop; [ ! -e /run/e2e/pid ] || kill -9 $(cat /run/e2e/pid) 2>/dev/null
 		for i in $(seq 50); do pidof supervise triplicated >/dev/null || break; sleep 0.1; done; true`
-	out, err := exec.CommandContext(ctx, path, "exec", "--", "sh", "-c", script).CombinedOutput()
+	out, err := exec.CommandContext(ctx, vmPath(), "exec", "--", "sh", "-c", script).CombinedOutput()
 	if err != nil {
 		t.Fatalf("stop the daemon: %v\n%s", err, out)
 	}
