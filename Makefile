@@ -9,11 +9,11 @@ FLAGS   := -ldflags "-s -w -X main.version=$(VERSION)"
 .PHONY: build sim fake demo night test unit lab-test pictures interop lint check fmt replay-record down
 
 build: ## bin/triplicated, the daemon, and bin/triplicate, the command
-	.ci/gobuild $(FLAGS) -o bin/triplicated ./worker
-	.ci/gobuild $(FLAGS) -o bin/triplicate ./starter
+	@.ci/gobuild $(FLAGS) -o bin/triplicated ./worker
+	@.ci/gobuild $(FLAGS) -o bin/triplicate ./starter
 
 sim: ## bin/sim, the simulated Proxmox and bucket of the lab
-	.ci/gobuild $(FLAGS) -o bin/sim ./lab/sim
+	@.ci/gobuild $(FLAGS) -o bin/sim ./lab/sim
 
 demo: ## two nights and three restores, printed as they happen; STAY=1 keeps it up, DEMO_ZFS=fake is the one-minute look
 	@$(MAKE) --no-print-directory -s bin/demo
@@ -24,11 +24,11 @@ night: ## the demo on real OpenZFS in the lab VM
 
 .PHONY: bin/demo
 bin/demo:
-	.ci/gobuild $(FLAGS) -o bin/demo ./demo
+	@.ci/gobuild $(FLAGS) -o bin/demo ./demo
 
 fake: sim ## bin/fake, the daemon and the command on pools that are simulated too
-	.ci/gobuild $(FLAGS) -tags fakezfs -o bin/fake/triplicated ./worker
-	.ci/gobuild $(FLAGS) -tags fakezfs -o bin/fake/triplicate ./starter
+	@.ci/gobuild $(FLAGS) -tags fakezfs -o bin/fake/triplicated ./worker
+	@.ci/gobuild $(FLAGS) -tags fakezfs -o bin/fake/triplicate ./starter
 
 test: ## everything: unit tests, then the contract and whole nights on real OpenZFS
 	.ci/test

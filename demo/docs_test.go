@@ -23,7 +23,7 @@ type line struct {
 // programs begin such lines, in blocks and in the running text.
 var programs = []string{
 	"triplicate", "triplicated", "make", "temporal", "tctl", "rclone", "mount", "install", "docker", "systemctl", "bin/demo", "lab/vm",
-	"CGO_ENABLED=0", "go", "zfs", "zpool", "curl", "git", "apt-get", "source", "LAB_HOST=1", "DEMO_ZFS=fake", "mkdir", "ssh", "pveum", "proxmox-backup-manager", "aws", "deploy/compose/password", "systemd-run", "rm", "cp",
+	"CGO_ENABLED=0", "go", "zfs", "zpool", "curl", "git", "apt-get", "source", "LAB_HOST=1", "DEMO_ZFS=fake", "mkdir", "ssh", "pveum", "proxmox-backup-manager", "aws", "deploy/compose/password", "systemd-run", "journalctl", "sed", "rm", "cp",
 }
 
 // elsewhere says which other test runs the lines that begin so.
@@ -36,11 +36,13 @@ var elsewhere = map[string]string{
 	"CGO_ENABLED=0 go tes": ".ci/test: the contract",
 	"lab/vm ":              ".ci/test and e2e",
 	"deploy/compose/":      "compose",
-	"pveum ":               "none: Proxmox's own; its schema is checked by internal/pve",
-	"proxmox-backup-manag": "none: Proxmox's own",
-	"aws ":                 "none: Amazon's own; what it sets is what check reads, tested on the double",
-	"systemctl ":           "none: it wants systemd",
-	"systemd-run ":         "none: it wants systemd",
+	"pveum ":               "none: Proxmox's own; TestSetupLines holds it against the vendor's schema",
+	"proxmox-backup-manag": "none: Proxmox's own; TestSetupLines holds it against the vendor's schema",
+	"aws s3api ":           "interop: these very lines, on the double",
+	"aws iam ":             "none: it wants Amazon; the policies are tested by internal/offsite",
+	"systemctl ":           "e2e: TestServiceOfSystemd",
+	"systemd-run ":         "e2e: TestServiceOfSystemd",
+	"journalctl ":          "e2e: TestServiceOfSystemd",
 	"ssh ":                 "none: it wants another host; compose and the lab reach the server over a forwarded port",
 	"triplicated":          "TestDemo starts it",
 	"make ":                "its target is checked to be there",
@@ -106,10 +108,14 @@ func execute(t *testing.T, m *fake, l line, night string) {
 	if err := os.MkdirAll(tmp, 0o700); err != nil {
 		t.Fatal(err)
 	}
+	etc := filepath.Join(tmp, "etc")
+	if err := os.MkdirAll(etc, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	text = regexp.MustCompile(`( |^)/tmp(/| |$)`).ReplaceAllString(text, "${1}"+tmp+"${2}")
 	for _, r := range [][2]string{
 		{"/usr/local/bin/", t.TempDir() + "/"},
-		{"/etc/triplicate", t.TempDir()},
+		{"/etc/triplicate", etc},
 		{"/etc/bash_completion.d", t.TempDir()},
 		{"2026-11-22", time.Now().Format(time.DateOnly)},
 		{"WORKFLOW-ID", night},
@@ -164,7 +170,7 @@ func commandLines(t *testing.T) (lines []line) {
 		fenced, drawing, goes := false, false, ""
 		for _, l := range strings.Split(string(data), "\n") {
 			if strings.HasPrefix(l, "```") {
-				fenced, drawing = !fenced, l == "```text" || l == "```yaml"
+				fenced, drawing = !fenced, slices.Contains([]string{"```text", "```yaml", "```ini"}, l)
 				continue
 			}
 			if drawing {
