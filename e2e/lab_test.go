@@ -82,6 +82,8 @@ func smith(t *testing.T) {
 				zfs holds -H $h | while read -r n tag rest; do zfs release "$tag" "$n"; done
 			done
 			for d in $(zfs list -H -o name -d 1 -r $p | grep /); do zfs destroy -r $d; done
+			for s in $(zfs list -H -o name -t snapshot -d 1 $p); do zfs destroy $s; done
+			for n in $(zfs get -H -s local -o property all $p | grep ^triplicate:); do zfs inherit $n $p; done
 		done
 		rm -rf /var/lib/triplicate /run/e2e; mkdir -p /run/e2e /var/lib
 		for d in nvme/personal nvme/personal/photos nvme/vm nvme/data hdd/vm hdd/data \
