@@ -238,7 +238,7 @@ func TestACancelledStepIsCancelled(t *testing.T) {
 	p := newProxmox(t)
 	p.takes = time.Hour
 	ctx, cancel := context.WithCancelCause(t.Context())
-	p.Guests.Wait = func(ctx context.Context, _ time.Duration) error {
+	p.Wait = func(ctx context.Context, _ time.Duration) error {
 		cancel(temporal.NewCanceledError())
 		return wait.For(ctx, time.Hour)
 	}
