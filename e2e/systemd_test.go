@@ -22,6 +22,9 @@ func TestServiceOfSystemd(t *testing.T) {
 	}
 	simulated(t)
 	stop(t)
+	// Another tool copies here, too: a plain receive, which sets nothing.
+	sh(t, `zfs snapshot nvme/personal@autosnap_1 && zfs send nvme/personal@autosnap_1 | zfs receive -u hdd/synced
+		zfs snapshot nvme/personal@autosnap_2`)
 	bootSystemd(t)
 	t.Run("README, On a real Smith", func(t *testing.T) {
 		for _, line := range block(t, "README.md", "## On a real Smith") {
@@ -29,6 +32,10 @@ func TestServiceOfSystemd(t *testing.T) {
 				continue // what is in /repo/bin
 			}
 			typed(t, line)
+		}
+		const want = "dataset: hdd/synced, frequency: disabled } # another tool's copy of nvme/personal: "
+		if got := inSystemd(t, "cat /etc/triplicate/triplicate.yaml"); !strings.Contains(strings.Join(strings.Fields(got), " "), want) {
+			t.Errorf("init does not see what another tool copies to:\n%s", got)
 		}
 	})
 	t.Run("the unit is what it says", func(t *testing.T) { unit(t) })

@@ -13,6 +13,7 @@ import (
 
 	"triplicate"
 	"triplicate/internal/app"
+	"triplicate/internal/backup"
 	"triplicate/internal/config"
 )
 
@@ -23,8 +24,9 @@ func (c *cli) initCommand() *cobra.Command {
 		Short: "write a config to begin with, from the pools of this machine",
 		Long: `Write a commented config to begin with, from the pools and datasets of this machine,
 its name and its time zone. Each pool and each dataset directly below one gets a row
-with a suggestion; Proxmox, replicas and offsite are there as comments. It is printed,
-or written to --output, never over a file that exists.`,
+with a suggestion; what another tool copies to is disabled. Proxmox, replicas and offsite
+are there as comments. It is printed, or written to --output, never over a file that
+exists.`,
 		Example: `  triplicate init
   triplicate init --output /etc/triplicate/triplicate.yaml && triplicate check`,
 		Args: takes(0, 0, ""),
@@ -73,11 +75,19 @@ func (c *cli) sample(ctx context.Context) (text string, datasets int, err error)
 	if err != nil {
 		return "", 0, fail(exitUnreachable, fmt.Errorf("look for datasets: %w", err), "zpool status says which pool is in trouble")
 	}
+	var names []string
+	for _, p := range pools {
+		names = append(names, p.Name)
+	}
+	snaps, _, err := zfs.Points(ctx, names...)
+	if err != nil {
+		return "", 0, fail(exitUnreachable, fmt.Errorf("look for snapshots: %w", err), "zpool status says which pool is in trouble")
+	}
 	host, err := c.hostname()
 	if err != nil {
 		return "", 0, fail(exitFailed, fmt.Errorf("name of this machine: %w", err), "set one: hostnamectl hostname NAME")
 	}
-	text = config.Sample(host, c.zone(), pools, all)
+	text = config.Sample(host, c.zone(), pools, all, backup.LineageOf(snaps))
 	cfg, err := config.Load(strings.NewReader(text), "the new config")
 	if err != nil {
 		return "", 0, fail(exitFailed, fmt.Errorf("what was made of these pools does not load, which is a bug: %w", err), "write the config by hand, from triplicate.example.yaml")

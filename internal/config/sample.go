@@ -18,15 +18,17 @@ var notInHost = regexp.MustCompile(`[^a-z0-9-]+`)
 // Sample is a config to begin with, made from the pools that a machine has: a row for
 // each pool, so that what is made later is covered too, a narrower one for each
 // dataset directly below it, and the other sections as comments. It loads as it is.
-// Names that a config cannot hold are left out, with a comment.
-func Sample(hostname, zone string, pools []backup.Pool, datasets []backup.Dataset) string {
+// Names that a config cannot hold are left out, with a comment. What another tool copies
+// to is disabled: a snapshot there would break that tool's next receive, or be destroyed
+// by it.
+func Sample(hostname, zone string, pools []backup.Pool, datasets []backup.Dataset, lineage backup.Lineage) string {
 	var b strings.Builder
 	b.WriteString(schemaLine)
 	fmt.Fprintf(&b, sampleHead, text(sampleHost(hostname)), sampleZone(zone))
 	for _, p := range pools {
 		fmt.Fprintf(&b, "\n  # Pool %s, %s of %s free. What has no row below is under this one, also what is made later.\n", p.Name, backup.Bytes(p.Free), backup.Bytes(p.Size))
 		b.WriteString(row(p.Name, "daily at 01:30", "{ daily: 7, weekly: 4 }", ""))
-		b.WriteString(sampleRows(p.Name, datasets))
+		b.WriteString(sampleRows(p.Name, datasets, lineage))
 	}
 	slow := slices.MaxFunc(pools, func(a, b backup.Pool) int { return int(min(1, max(-1, a.Size-b.Size))) }).Name
 	fast := slices.MinFunc(pools, func(a, b backup.Pool) int { return int(min(1, max(-1, a.Size-b.Size))) }).Name
@@ -38,22 +40,22 @@ func Sample(hostname, zone string, pools []backup.Pool, datasets []backup.Datase
 }
 
 // sampleRows are the rows below one pool.
-func sampleRows(pool string, datasets []backup.Dataset) string {
+func sampleRows(pool string, datasets []backup.Dataset, lineage backup.Lineage) string {
 	var b strings.Builder
 	above := backup.Dataset{} // the replica, ours or another tool's, that was listed last
 	for _, d := range datasets {
 		under := above.Name != "" && backup.Under(d.Name, above.Name)
 		switch {
 		case backup.PoolOf(d.Name) != pool || d.Name == pool:
-		case under && (isReplica(above) || isReceived(d)):
+		case under && (isReplica(above) || isForeign(d, lineage)):
 		case under:
 			// Written to, so not received with what is above: that row must not hide it.
-			b.WriteString(sampleRow(d, true))
+			b.WriteString(sampleRow(d, true, lineage))
 		default:
-			if isReplica(d) || isReceived(d) {
+			if isReplica(d) || isForeign(d, lineage) {
 				above = d
 			}
-			b.WriteString(sampleRow(d, false))
+			b.WriteString(sampleRow(d, false, lineage))
 		}
 	}
 	return b.String()
@@ -62,14 +64,18 @@ func sampleRows(pool string, datasets []backup.Dataset) string {
 // sampleRow is the row of one dataset: of those directly below a pool, or at any
 // depth if it is to have one of its own, and of replicas wherever they are, for a
 // snapshot of ours would break their next receive.
-func sampleRow(d backup.Dataset, own bool) string {
+func sampleRow(d backup.Dataset, own bool, lineage backup.Lineage) string {
 	last := d.Name[strings.LastIndexByte(d.Name, '/')+1:]
 	switch {
 	case checkDataset(d.Name) != nil:
 		return fmt.Sprintf("  # %q: a name that this file cannot hold\n", d.Name)
 	case isReplica(d):
 		return row(d.Name, "disabled", "", "a replica: name it under replicas, and delete this row")
-	case isReceived(d):
+	case lineage.CopyOf[d.Name] != "":
+		return row(d.Name, "disabled", "", "another tool's copy of "+lineage.CopyOf[d.Name]+": a snapshot here would break its next receive")
+	case lineage.Twin[d.Name] != "":
+		return row(d.Name, "hourly", "{ hourly: 24, daily: 7, weekly: 4, monthly: 3 }", "shares its newest snapshot with "+lineage.Twin[d.Name]+": disable whichever is the copy")
+	case isForeign(d, lineage):
 		return row(d.Name, "disabled", "", "read-only or received: if another tool receives it, a snapshot here would break the next receive")
 	case strings.Count(d.Name, "/") > 1 && !own:
 		return ""
@@ -83,6 +89,11 @@ func sampleRow(d backup.Dataset, own bool) string {
 
 func isReplica(d backup.Dataset) bool {
 	return d.Properties[backup.PropSource].Local() || d.Properties[backup.PropContainer].Local()
+}
+
+// isForeign says whether another tool copies to a dataset.
+func isForeign(d backup.Dataset, lineage backup.Lineage) bool {
+	return isReceived(d) || lineage.CopyOf[d.Name] != ""
 }
 
 // isReceived says whether another tool seems to receive a dataset: nobody else sets

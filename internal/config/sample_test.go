@@ -13,7 +13,7 @@ func sampleOf(names ...string) string {
 	for _, n := range names {
 		all = append(all, backup.Dataset{Name: n})
 	}
-	return Sample("Smith.lan", "Europe/Vienna", []backup.Pool{{Name: "nvme", Size: 1 << 40}, {Name: "hdd", Size: 8 << 40}}, all)
+	return Sample("Smith.lan", "Europe/Vienna", []backup.Pool{{Name: "nvme", Size: 1 << 40}, {Name: "hdd", Size: 8 << 40}}, all, backup.Lineage{})
 }
 
 // TestSampleLoads as it is, and with its comments taken off.
@@ -47,7 +47,7 @@ func TestSampleLoads(t *testing.T) {
 // TestSampleLeavesReplicasAlone: a snapshot of ours would break their next receive.
 func TestSampleLeavesReplicasAlone(t *testing.T) {
 	text := Sample("smith", "UTC", []backup.Pool{{Name: "hdd"}}, []backup.Dataset{{Name: "hdd"}, {Name: "hdd/copies"}, {
-		Name: "hdd/copies/deep/personal", Properties: map[string]backup.Property{backup.PropSource: {Value: "x", Source: "local"}}}})
+		Name: "hdd/copies/deep/personal", Properties: map[string]backup.Property{backup.PropSource: {Value: "x", Source: "local"}}}}, backup.Lineage{})
 	if !strings.Contains(text, "dataset: hdd/copies/deep/personal, frequency: disabled }  # a replica") {
 		t.Errorf("it says\n%s", text)
 	}
@@ -62,7 +62,8 @@ func TestSampleLeavesOthersReplicasAlone(t *testing.T) {
 	text := Sample("smith", "UTC", []backup.Pool{{Name: "hdd"}}, []backup.Dataset{
 		{Name: "hdd"}, {Name: "hdd/copies", ReadOnly: true}, {Name: "hdd/copies/a", ReadOnly: true}, {Name: "hdd/copies/live"},
 		{Name: "hdd/deep"}, {Name: "hdd/deep/syncoid", Properties: map[string]backup.Property{"triplicate:x": {Value: "y", Source: "received"}}},
-	})
+		{Name: "hdd/sync/personal"}, {Name: "hdd/twin"},
+	}, backup.Lineage{CopyOf: map[string]string{"hdd/sync/personal": "nvme/personal"}, Twin: map[string]string{"hdd/twin": "nvme/twin"}})
 	cfg, err := Load(strings.NewReader(text), "sample")
 	if err != nil {
 		t.Fatalf("%v\n%s", err, text)
@@ -71,12 +72,14 @@ func TestSampleLeavesOthersReplicasAlone(t *testing.T) {
 	for _, r := range cfg.Snapshots {
 		rows = append(rows, r.Dataset+" "+r.Frequency.String())
 	}
-	want := "hdd daily at 01:30, hdd/copies disabled, hdd/copies/live hourly, hdd/deep hourly, hdd/deep/syncoid disabled"
+	want := "hdd daily at 01:30, hdd/copies disabled, hdd/copies/live hourly, hdd/deep hourly, hdd/deep/syncoid disabled, hdd/sync/personal disabled, hdd/twin hourly"
 	if got := strings.Join(rows, ", "); got != want {
 		t.Errorf("rows %s\nwant %s", got, want)
 	}
-	if !strings.Contains(text, "disabled }  # read-only or received: ") {
-		t.Errorf("it does not say why:\n%s", text)
+	for _, want := range []string{"disabled }  # read-only or received: ", "# another tool's copy of nvme/personal: ", "# shares its newest snapshot with nvme/twin: "} {
+		if !strings.Contains(text, want) {
+			t.Errorf("it does not say %q:\n%s", want, text)
+		}
 	}
 }
 
@@ -84,7 +87,7 @@ func TestSampleLeavesOthersReplicasAlone(t *testing.T) {
 // truth value or nothing is text all the same.
 func TestSampleOfNamesThatYAMLReadsOtherwise(t *testing.T) {
 	for _, name := range []string{"10", "007", "0x10", "0o7", "1e3", "0b1", "2026-11-25", "10-1", "true", "False", "null", "yes", "off", "n", "smith"} {
-		text := Sample(name, "UTC", []backup.Pool{{Name: "null"}}, []backup.Dataset{{Name: "null"}})
+		text := Sample(name, "UTC", []backup.Pool{{Name: "null"}}, []backup.Dataset{{Name: "null"}}, backup.Lineage{})
 		cfg, err := Load(strings.NewReader(text), "sample")
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
